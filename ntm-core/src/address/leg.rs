@@ -1,0 +1,83 @@
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Which of a node's transports: its index in the configured order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransportId(pub u8);
+
+/// What a transport is called on the wire, so that two nodes with different
+/// configurations mean the same by a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TransportKind(pub u8);
+
+impl TransportKind {
+    /// Datagrams straight in UDP.
+    pub const UDP: Self = Self(1);
+    /// Datagrams in QUIC DATAGRAM frames (RFC 9221).
+    pub const QUIC: Self = Self(2);
+}
+
+/// A place where a node may be reached, as ends tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The transport that listens there.
+    pub kind: TransportKind,
+    /// Address and port.
+    pub addr: SocketAddr,
+}
+
+impl Candidate {
+    /// A UDP candidate.
+    pub fn udp(addr: SocketAddr) -> Self {
+        Self { kind: TransportKind::UDP, addr }
+    }
+}
+
+/// A way, inbound or outbound: from one of our transports to a real address. A
+/// relayed way is a leg to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leg {
+    /// Our transport.
+    pub transport: TransportId,
+    /// The other end's real address.
+    pub remote: SocketAddr,
+    /// Our own address: where a datagram arrived, or the one to pin; `None`
+    /// where it is not known or the kernel shall choose.
+    pub local: Option<LocalPin>,
+}
+
+/// A local address together with the interface that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalPin {
+    /// The address.
+    pub ip: IpAddr,
+    /// The interface's index; 0 if not known.
+    pub ifindex: u32,
+}
+
+impl Leg {
+    /// A leg whose source address the kernel chooses.
+    pub fn to(transport: TransportId, remote: SocketAddr) -> Self {
+        Self { transport, remote, local: None }
+    }
+
+    /// The same way without the local end.
+    #[must_use]
+    pub fn unpinned(self) -> Self {
+        Self { local: None, ..self }
+    }
+
+    /// Whether both go to the same place by the same transport.
+    pub fn same_remote(&self, other: &Self) -> bool {
+        self.transport == other.transport && self.remote == other.remote
+    }
+}
+
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.transport.0, self.remote)
+    }
+}

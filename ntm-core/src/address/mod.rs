@@ -1,0 +1,10 @@
+//! Addresses: virtual ones that never change, real ones of the moment, and the
+//! ways between them.
+
+mod leg;
+mod location;
+mod vip;
+
+pub use leg::{Candidate, Leg, LocalPin, TransportId, TransportKind};
+pub use location::{Location, Observed};
+pub use vip::{BadPrefix, Prefix, Vips};

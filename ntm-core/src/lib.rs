@@ -1,0 +1,11 @@
+//! NTMobile as pure state. (map follows)
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod id;
+pub mod plugin;
+mod rng;
+mod time;
+
+pub use rng::Rng;
+pub use time::Time;

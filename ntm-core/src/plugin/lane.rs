@@ -1,0 +1,46 @@
+use std::io;
+use std::os::fd::BorrowedFd;
+
+pub use ntm_abi::{Addr, RxSlot, Segments, TxPacket};
+
+/// The one way by which packets cross the plugin boundary, the same for
+/// transports (datagrams between real addresses) and interfaces (IP packets of
+/// applications).
+///
+/// # For implementers
+///
+/// - `fd` is *level-triggered*: it polls readable for exactly as long as
+///   `try_recv` has something to give. It stays the same descriptor for the
+///   lane's life. A false "readable" costs the worker a turn; a missed one
+///   leaves packets lying until the next arrives.
+/// - No method blocks and none waits for a runtime: a worker thread calls them
+///   in a plain poll loop.
+/// - `try_send` may be called from any thread, several at once. `try_recv` is
+///   called by the one worker that owns the lane.
+/// - Ownership of nothing passes: the buffers are borrowed for the call.
+pub trait Lane: Send + Sync {
+    /// The descriptor to poll for reading.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Hands over packets, in order; returns how many were taken.
+    ///
+    /// The rest is dropped by the caller and counted, as at a network card
+    /// whose ring is full. An entry that is a run counts as taken when all of
+    /// its datagrams are. To an interface, `remote` and `local` are unused and
+    /// each datagram is one IP packet.
+    ///
+    /// # Errors
+    /// `WouldBlock` when not even the first was taken and the lane is merely
+    /// full. Any other error is about the first packet not taken (no route, too
+    /// large, source address gone): the lane itself stays usable, and the
+    /// caller may go on behind that packet.
+    fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize>;
+
+    /// Fills slots with what has arrived, in order; returns how many were
+    /// filled. At least one when `Ok`.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing has arrived. Any other error means that this
+    /// lane is broken for good and its paths are dead.
+    fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize>;
+}
