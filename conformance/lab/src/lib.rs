@@ -1,0 +1,1 @@
+//! Networks of real kernels: namespaces, NAT, DHCP, link emulator, movement.

@@ -1,0 +1,1 @@
+//! Application packets through a TUN device.

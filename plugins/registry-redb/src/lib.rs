@@ -1,0 +1,1 @@
+//! A coordinator's registry in an embedded database.

@@ -1,0 +1,1 @@
+//! Datagrams straight in UDP.

@@ -1,0 +1,1 @@
+//! The paper's rule: begin from behind the NAT, else relay.

@@ -1,0 +1,1 @@
+//! Virtual addresses from configured ranges.

@@ -1,0 +1,1 @@
+//! Address changes from the crate if-watch.

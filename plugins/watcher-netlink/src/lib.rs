@@ -1,0 +1,1 @@
+//! Address, link and route changes from rtnetlink.

@@ -1,0 +1,1 @@
+//! Address changes by asking again and again.
