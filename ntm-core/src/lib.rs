@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod crypto;
 pub mod id;
 pub mod plugin;
 mod rng;
 mod time;
+pub mod wire;
 
 pub use rng::Rng;
 pub use time::Time;

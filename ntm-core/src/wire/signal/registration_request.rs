@@ -1,0 +1,72 @@
+use super::super::codec::{Fields, Put as _, Reader, field};
+use super::super::{Token, WireError};
+use crate::address::Candidate;
+use crate::id::{Epoch, PathId};
+
+/// "Where I am": a full snapshot, so that the newest alone counts.
+///
+/// | tag | value |
+/// |---|---|
+/// | 1 | epoch, 8 |
+/// | 2 | a claimed address (transport 1, port 2, family 1, address); repeated, at most 16 |
+/// | 3 | a Path ID, 16, of a tunnel to be directed anew; repeated, at most 32 |
+/// | 4 | token, 8: the last challenge, returned |
+///
+/// Paper: Registration Request, at start and after each move (section 3). The
+/// Path IDs are fast mode's: the coordinator directs both ends at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RegistrationRequest {
+    /// The sender's epoch.
+    pub epoch: Epoch,
+    /// The addresses the sender has.
+    pub claimed: Vec<Candidate>,
+    /// Tunnels to be directed anew.
+    pub paths: Vec<PathId>,
+    /// The last challenge, returned.
+    pub token: Option<Token>,
+}
+
+const EPOCH: u8 = 1;
+const CLAIMED: u8 = 2;
+const PATH: u8 = 3;
+const TOKEN: u8 = 4;
+
+impl RegistrationRequest {
+    /// Claimed addresses in one message.
+    pub const MOST_CLAIMED: usize = 16;
+    /// Path IDs in one message; a node with more sends several.
+    pub const MOST_PATHS: usize = 32;
+
+    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+        field(out, EPOCH, |out| out.put(&self.epoch.0.to_be_bytes()));
+        for claimed in self.claimed.iter().take(Self::MOST_CLAIMED) {
+            field(out, CLAIMED, |out| out.put_candidate(claimed));
+        }
+        for path in self.paths.iter().take(Self::MOST_PATHS) {
+            field(out, PATH, |out| out.put(path.as_bytes()));
+        }
+        if let Some(token) = self.token {
+            field(out, TOKEN, |out| out.put(&token));
+        }
+    }
+
+    pub(super) fn parse(fields: Fields<'_>) -> Result<Self, WireError> {
+        let (mut epoch, mut token) = (None, None);
+        let (mut claimed, mut paths) = (Vec::new(), Vec::new());
+        for item in fields {
+            let (tag, mut value) = item?;
+            match tag {
+                EPOCH => epoch = Some(Epoch(value.u64()?)),
+                CLAIMED => claimed.push(value.candidate()?),
+                PATH => paths.push(PathId::from_bytes(value.array()?)),
+                TOKEN => token = Some(value.array()?),
+                other => Reader::unknown(other)?,
+            }
+        }
+        if claimed.len() > Self::MOST_CLAIMED || paths.len() > Self::MOST_PATHS {
+            return Err(WireError::Value("number of addresses or paths"));
+        }
+        let epoch = epoch.ok_or(WireError::Missing("epoch"))?;
+        Ok(Self { epoch, claimed, paths, token })
+    }
+}
