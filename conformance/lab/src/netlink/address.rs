@@ -1,0 +1,94 @@
+use std::net::IpAddr;
+
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+};
+
+use super::Netlink;
+use crate::error::Result;
+
+/// An address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address itself with the length of its on-link prefix.
+    pub net: IpNet,
+    /// May be sent from: not tentative, and no duplicate of it has been found.
+    pub usable: bool,
+    /// Only valid on its link (`fe80::/10`, `169.254.0.0/16`).
+    pub link_local: bool,
+}
+
+impl Netlink {
+    /// The addresses of an interface, link-local ones included.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn addresses(&self, name: &str) -> Result<Vec<Address>> {
+        let found = self.address_messages(name)?;
+        Ok(found.iter().filter_map(|message| Address::from_message(message)).collect())
+    }
+
+    /// Gives an interface an address, at once usable: duplicates are not looked
+    /// for. One that it has already stays.
+    ///
+    /// # Errors
+    /// There is no such interface, or the kernel refuses.
+    pub fn add_address(&self, name: &str, address: IpNet) -> Result<()> {
+        let index = self.index(name)?;
+        let mut add = self.handle.address().add(index, address.addr(), address.prefix_len());
+        if address.addr().is_ipv6() {
+            add.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        self.ask(|| format!("give {name} the address {address}"), add.replace().execute())
+    }
+
+    /// Takes all addresses from an interface but the link-local ones, which the
+    /// kernel keeps for it.
+    ///
+    /// # Errors
+    /// There is no such interface, or the kernel refuses.
+    pub fn flush_addresses(&self, name: &str) -> Result<()> {
+        for message in self.address_messages(name)? {
+            if Address::from_message(&message).is_some_and(|address| !address.link_local) {
+                let del = self.handle.address().del(message).execute();
+                self.ask(|| format!("take an address from {name}"), del)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn address_messages(&self, name: &str) -> Result<Vec<AddressMessage>> {
+        let index = self.index(name)?;
+        let get = self.handle.address().get().set_link_index_filter(index).execute();
+        self.ask(|| format!("list the addresses of {name}"), get.try_collect())
+    }
+}
+
+impl Address {
+    pub(crate) fn from_message(message: &AddressMessage) -> Option<Self> {
+        // On a point-to-point link `Address` is the peer's and `Local` our own.
+        let (mut address, mut local) = (None, None);
+        let mut tentative = message.header.flags.contains(AddressHeaderFlags::Tentative)
+            || message.header.flags.contains(AddressHeaderFlags::Dadfailed);
+        for attribute in &message.attributes {
+            match attribute {
+                AddressAttribute::Address(ip) => address = Some(*ip),
+                AddressAttribute::Local(ip) => local = Some(*ip),
+                AddressAttribute::Flags(flags) => {
+                    tentative = flags.contains(AddressFlags::Tentative)
+                        || flags.contains(AddressFlags::Dadfailed);
+                }
+                _ => {}
+            }
+        }
+        let ip = local.or(address)?;
+        let net = IpNet::new(ip, message.header.prefix_len).ok()?;
+        let link_local = match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        Some(Self { net, usable: !tentative, link_local })
+    }
+}

@@ -1,0 +1,32 @@
+//! The rooms of the lab, tried inside one sandbox.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+mod namespaces;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    ntm_lab::sandbox::enter();
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    // Delays are measured here: tests do not run beside each other.
+    arguments.test_threads.get_or_insert(1);
+    let trials = namespaces::trials();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The functions named, as tests named after their module and themselves.
+#[cfg(target_os = "linux")]
+#[macro_export]
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+            let room = module_path!().rsplit("::").next().unwrap_or_default();
+            vec![$(libtest_mimic::Trial::test(format!("{room}::{}", stringify!($test)), || {
+                $test();
+                Ok(())
+            })),*]
+        }
+    };
+}
