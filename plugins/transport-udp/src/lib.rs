@@ -1,1 +1,29 @@
 //! Datagrams straight in UDP.
+//!
+//! One wildcard, unconnected socket for each lane, for the life of the process:
+//! the kernel chooses the source address anew at every send, so a node that
+//! moves needs nothing here. A connected socket, or one bound to an address,
+//! would go on sending the old source into the new network without an error.
+//!
+//! Sockets are opened by `socket2` and driven through `quinn-udp`: segmentation
+//! offload (GSO) on the way out, batches and coalescing (GRO) on the way in, ECN
+//! bits and the local address both ways, no fragmentation of outer packets.
+//!
+//! Read [`Config`], then `udp` (opening and closing), `lane` (what the worker
+//! calls), `send` and `recv` (one batch each way), `bound` (one tuned socket);
+//! `os` holds what differs between systems.
+
+#![cfg_attr(target_os = "linux", forbid(unsafe_code))]
+#![cfg_attr(not(target_os = "linux"), deny(unsafe_code))]
+
+mod bound;
+mod config;
+mod error;
+mod lane;
+mod os;
+mod recv;
+mod send;
+mod udp;
+
+pub use config::Config;
+pub use udp::Udp;

@@ -1,0 +1,313 @@
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ntm_core::plugin::RxSlot;
+use quinn_udp::{Transmit, UdpSocketState};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::Config;
+use crate::os;
+use crate::recv;
+use crate::send::Message;
+
+/// One bound, tuned, non-blocking socket.
+pub(crate) struct Bound {
+    socket: Socket,
+    state: ArcSwap<UdpSocketState>,
+    families: Families,
+    gro: usize,
+    receive_buffer: usize,
+    send_buffer: usize,
+}
+
+/// Which addresses a socket carries datagrams to and from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Families {
+    V4,
+    V6,
+    Both,
+}
+
+impl Bound {
+    /// Binds to `addr`. With `shared`, further sockets that are `shared` too may
+    /// bind to the same port.
+    pub(crate) fn open(addr: SocketAddr, config: &Config, shared: bool) -> io::Result<Self> {
+        let families = Families::of(addr);
+        let socket = Socket::new(families.domain(), Type::DGRAM, Some(Protocol::UDP))?;
+        if families != Families::V4 {
+            socket.set_only_v6(families == Families::V6)?;
+        }
+        if shared {
+            sockopt::set_socket_reuseport(&socket, true)?;
+        }
+        socket.bind(&addr.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
+        os::drop_timestamps(&socket);
+        let gro = if config.gro { state.gro_segments() } else { os::stop_gro(&socket)? };
+        Ok(Self {
+            receive_buffer: receive_buffer(&socket, config.receive_buffer),
+            send_buffer: send_buffer(&socket, config.send_buffer),
+            socket,
+            state: ArcSwap::from_pointee(state),
+            families,
+            gro,
+        })
+    }
+
+    /// Lets further sockets bind to the same port, or no longer.
+    pub(crate) fn share(&self, shared: bool) -> io::Result<()> {
+        Ok(sockopt::set_socket_reuseport(&self.socket, shared)?)
+    }
+
+    /// Where it is bound.
+    pub(crate) fn addr(&self) -> io::Result<SocketAddr> {
+        let addr = self.socket.local_addr()?;
+        addr.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sends one message in one call.
+    pub(crate) fn send(&self, message: &Message<'_>) -> io::Result<()> {
+        let to = self.families.destination(message.to);
+        if let Some(pin) = message.pin {
+            return os::send_pinned(&self.state.load(), &self.socket, to, message, pin);
+        }
+        let transmit = Transmit {
+            destination: to,
+            ecn: message.ecn,
+            contents: message.contents,
+            segment_size: message.segment.map(usize::from),
+            src_ip: None,
+        };
+        let result = self.state.load().try_send((&self.socket).into(), &transmit);
+        if let Err(error) = &result
+            && matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::IO))
+        {
+            self.forget_refusal();
+        }
+        result
+    }
+
+    /// Fills slots with one batch.
+    pub(crate) fn recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+        recv::recv(&self.state.load(), &self.socket, slots)
+    }
+
+    /// The largest number of datagrams in one call, as the system has it.
+    pub(crate) fn gso_segments(&self) -> usize {
+        self.state.load().max_gso_segments()
+    }
+
+    /// Its part of what `ntm status` shows.
+    pub(crate) fn facts(&self, config: &Config) -> Vec<(String, String)> {
+        [
+            ("families", self.families.to_string()),
+            ("gro segments", self.gro.to_string()),
+            ("receive buffer", granted(self.receive_buffer, config.receive_buffer)),
+            ("send buffer", granted(self.send_buffer, config.send_buffer)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Says so where the buffers are smaller than asked for.
+    pub(crate) fn log_clamps(&self, config: &Config) {
+        for (which, got, asked) in [
+            ("receive", self.receive_buffer, config.receive_buffer),
+            ("send", self.send_buffer, config.send_buffer),
+        ] {
+            if got < clamp_free(asked) {
+                tracing::info!("UDP {which} buffer: {}", granted(got, asked));
+            }
+        }
+    }
+
+    /// quinn-udp takes `EINVAL` and `EIO` for an old kernel and from then on
+    /// sends no ECN bits over IPv4. Both also come from a single bad
+    /// destination, so its memory is replaced by one without that experience.
+    fn forget_refusal(&self) {
+        let fresh = Socket::new(self.families.domain(), Type::DGRAM, Some(Protocol::UDP))
+            .and_then(|scratch| UdpSocketState::new((&scratch).into()));
+        if let Ok(state) = fresh {
+            self.state.store(Arc::new(state));
+        }
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Families {
+    fn of(addr: SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(_) => Self::V4,
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => Self::Both,
+            SocketAddr::V6(_) => Self::V6,
+        }
+    }
+
+    fn domain(self) -> Domain {
+        match self {
+            Self::V4 => Domain::IPV4,
+            Self::V6 | Self::Both => Domain::IPV6,
+        }
+    }
+
+    /// `to` in the form that the socket's own family has for it.
+    fn destination(self, to: SocketAddr) -> SocketAddr {
+        match (self, to.ip().to_canonical()) {
+            (Self::V4, IpAddr::V4(ip)) => SocketAddrV4::new(ip, to.port()).into(),
+            (Self::V6 | Self::Both, IpAddr::V4(ip)) => {
+                SocketAddrV6::new(ip.to_ipv6_mapped(), to.port(), 0, 0).into()
+            }
+            (_, IpAddr::V6(_)) => to,
+        }
+    }
+}
+
+impl std::fmt::Display for Families {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+            Self::Both => "IPv4 and IPv6",
+        })
+    }
+}
+
+/// Where to listen instead, if `bind` means the whole machine and failed with
+/// `error` because the machine has no IPv6.
+pub(crate) fn without_ipv6(bind: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let missing = Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT);
+    let whole_machine = Families::of(bind) == Families::Both;
+    (missing && whole_machine).then(|| (Ipv4Addr::UNSPECIFIED, bind.port()).into())
+}
+
+/// Asks for a receive buffer and says what was granted. A refusal is no error:
+/// a small buffer loses bursts, as a slow network does.
+fn receive_buffer(socket: &Socket, bytes: u32) -> usize {
+    let asked = clamp_free(bytes);
+    if !os::force_receive_buffer(socket, asked) {
+        let _smaller = sockopt::set_socket_recv_buffer_size(socket, asked);
+    }
+    sockopt::socket_recv_buffer_size(socket).unwrap_or(0) / os::BUFFER_ACCOUNTING
+}
+
+fn send_buffer(socket: &Socket, bytes: u32) -> usize {
+    let asked = clamp_free(bytes);
+    if !os::force_send_buffer(socket, asked) {
+        let _smaller = sockopt::set_socket_send_buffer_size(socket, asked);
+    }
+    sockopt::socket_send_buffer_size(socket).unwrap_or(0) / os::BUFFER_ACCOUNTING
+}
+
+/// The kernel takes a C int and doubles it: no more than fits.
+fn clamp_free(bytes: u32) -> usize {
+    usize::try_from(bytes.min(1 << 30)).unwrap_or(usize::MAX)
+}
+
+fn granted(got: usize, asked: u32) -> String {
+    if got < clamp_free(asked) {
+        format!("{got} bytes, of {asked} asked for{}", os::BUFFER_LIMIT)
+    } else {
+        format!("{got} bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ntm_core::plugin::TxPacket;
+
+    use super::*;
+    use crate::send::{Gso, send};
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_the_whole_machine_falls_back_to_ipv4_and_only_for_want_of_ipv6() {
+        let no_ipv6 = io::Error::from(Errno::AFNOSUPPORT);
+        assert_eq!(without_ipv6(addr("[::]:4330"), &no_ipv6), Some(addr("0.0.0.0:4330")));
+        assert_eq!(without_ipv6(addr("[2001:db8::1]:4330"), &no_ipv6), None);
+        assert_eq!(without_ipv6(addr("0.0.0.0:4330"), &no_ipv6), None);
+        let busy = io::Error::from(Errno::ADDRINUSE);
+        assert_eq!(without_ipv6(addr("[::]:4330"), &busy), None);
+    }
+
+    #[test]
+    fn a_destination_takes_the_form_of_the_sockets_family() {
+        let (plain, mapped) = (addr("192.0.2.1:9"), addr("[::ffff:192.0.2.1]:9"));
+        for to in [plain, mapped] {
+            assert_eq!(Families::V4.destination(to), plain);
+            assert_eq!(Families::Both.destination(to), mapped);
+        }
+        let scoped = SocketAddr::from(SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 3));
+        assert_eq!(Families::Both.destination(scoped), scoped);
+    }
+
+    #[test]
+    fn a_buffer_smaller_than_asked_for_is_shown_as_such() {
+        assert_eq!(granted(4096, 4096), "4096 bytes");
+        assert!(granted(2048, 4096).starts_with("2048 bytes, of 4096 asked for"));
+    }
+
+    fn loopback() -> (Bound, SocketAddr) {
+        let bound = Bound::open(addr("127.0.0.1:0"), &Config::default(), false).unwrap();
+        let own = bound.addr().unwrap();
+        (bound, own)
+    }
+
+    /// Everything that lies in the socket, as single datagrams with their ECN bits.
+    fn drain(bound: &Bound) -> Vec<(Vec<u8>, u8)> {
+        let mut buffer = vec![0; 65_535];
+        let mut all = Vec::new();
+        loop {
+            let mut slots = [RxSlot::new(&mut buffer)];
+            match bound.recv(&mut slots) {
+                Ok(_) => all.extend(slots[0].segments().map(|it| (it.to_vec(), slots[0].ecn))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return all,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_run_that_this_kernel_refuses_arrives_all_the_same_with_its_ecn_bits() {
+        let (bound, own) = loopback();
+        // More datagrams than any kernel takes in one call.
+        let gso = Gso::new(1_000);
+        let data: Vec<u8> = (0..200).flat_map(|number| [number; 10]).collect();
+        let mut packet = TxPacket::run(&data, 10, own.into());
+        packet.ecn = 1;
+        send(&packet, &gso, |message| bound.send(message)).unwrap();
+        let expected: Vec<_> = data.chunks(10).map(|it| (it.to_vec(), 1)).collect();
+        assert_eq!(drain(&bound), expected);
+        assert_eq!(gso.segments(), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_port_that_refuses_datagrams_does_not_break_receiving() {
+        use nix::sys::socket::{setsockopt, sockopt::Ipv4RecvErr};
+
+        let (bound, own) = loopback();
+        // Only then does an unconnected socket hear of it at all.
+        setsockopt(&bound, Ipv4RecvErr, &true).unwrap();
+        let (gone, nobody) = loopback();
+        drop(gone);
+        let to = |addr: SocketAddr| TxPacket::new(b"hello", addr.into());
+        send(&to(nobody), &Gso::new(1), |message| bound.send(message)).unwrap();
+        assert_eq!(drain(&bound), []);
+        send(&to(own), &Gso::new(1), |message| bound.send(message)).unwrap();
+        assert_eq!(drain(&bound), [(b"hello".to_vec(), 0)]);
+    }
+}
