@@ -4,9 +4,11 @@
 pub mod address;
 pub mod crypto;
 pub mod id;
+pub mod packet;
 pub mod plugin;
 mod rng;
 mod time;
+pub mod tunnel;
 pub mod wire;
 
 pub use rng::Rng;

@@ -1,0 +1,33 @@
+//! The tunnel table: what a Path ID leads to, and the sealing and opening of
+//! capsules with it.
+//!
+//! One writer owns the [`Table`] and is told by the terminal machine what to
+//! do ([`TableEvent`]). Packet workers hold a [`TableReader`]: each looks at one
+//! immutable snapshot per batch, so a packet sees all of a tunnel's old entry
+//! or all of its new one, never a mixture (paper, section 3: the rewriting of
+//! the table needs strict exclusive control). The rewriting of a move is one
+//! pointer swap; no packet waits for it.
+//!
+//! Read in this order: [`publish`] (the exclusion), `keys`, `replay`,
+//! `endpoint`, `entry`, `table`, `capsule`, `hold`.
+
+mod capsule;
+mod endpoint;
+mod entry;
+mod hash;
+mod hold;
+mod keys;
+#[cfg(all(test, ntm_loom))]
+mod loom;
+pub mod publish;
+mod replay;
+mod table;
+
+pub use capsule::{CAPSULE_OVERHEAD, OpenError, Opened, seal};
+pub use endpoint::{Endpoint, Meter, Pointing, Proof};
+pub use entry::{State, Traffic, Tunnel};
+pub use hash::KeyedHash;
+pub use hold::{Held, Hold};
+pub use keys::{ReceiveKey, SendKey};
+pub use replay::{Replay, Window};
+pub use table::{Direction, Table, TableEvent, TableReader};
