@@ -4,6 +4,7 @@
 pub mod address;
 pub mod crypto;
 pub mod id;
+pub mod machine;
 pub mod packet;
 pub mod plugin;
 mod rng;

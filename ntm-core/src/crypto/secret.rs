@@ -1,7 +1,8 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// 32 secret bytes: a key. Compared in constant time, shown by nothing.
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Copy)]
 pub struct Secret([u8; 32]);
 
 impl Secret {
@@ -23,6 +24,12 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+impl Hash for Secret {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

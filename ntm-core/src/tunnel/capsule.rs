@@ -99,7 +99,7 @@ impl Tunnel {
     }
 }
 
-#[cfg(all(test, not(ntm_loom)))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 

@@ -106,7 +106,7 @@ impl fmt::Debug for ReceiveKey {
     }
 }
 
-#[cfg(all(test, not(ntm_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -75,7 +75,7 @@ impl<const WORDS: usize> Window<WORDS> {
         let (old, new) = (self.next / 64, counter / 64);
         // The word of `next` itself may hold lower counters, unless `next` is
         // the first of its word.
-        let first = if self.next % 64 == 0 { old } else { old + 1 };
+        let first = if self.next.is_multiple_of(64) { old } else { old + 1 };
         for word in first..=new.min(first.saturating_add(WORDS as u64 - 1)) {
             self.seen[word as usize % WORDS] = 0;
         }

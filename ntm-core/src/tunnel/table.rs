@@ -247,7 +247,7 @@ impl Tunnels {
     }
 }
 
-#[cfg(all(test, not(ntm_loom)))]
+#[cfg(test)]
 mod tests {
     use super::super::endpoint::Proof;
     use super::*;
