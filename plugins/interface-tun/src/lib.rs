@@ -1,1 +1,29 @@
-//! Application packets through a TUN device.
+//! Application packets through a TUN device: an interface of the system behind
+//! which a program sits instead of a wire.
+//!
+//! Read [`Config`], then `tun` (the trait), `lane` (what the worker calls) and
+//! the folder or file of the system: it opens the device, gives it addresses
+//! and moves single packets. Linux has all of it. On macOS packets pass, but
+//! addresses have to be set by hand; other systems have no such device here.
+//!
+//! One IP packet a call for now: super-packets (virtio-net header, TSO, USO)
+//! belong behind the same `read` and `write` of the system's part.
+
+#![cfg(any(target_os = "linux", target_os = "macos"))]
+#![deny(unsafe_code)]
+
+mod config;
+mod lane;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+mod tun;
+
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+pub use crate::config::Config;
+pub use crate::tun::Tun;

@@ -1,0 +1,134 @@
+//! The TUN device of Linux.
+
+mod error;
+mod netlink;
+mod queue;
+mod settings;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::net::if_::if_nametoindex;
+use ntm_core::plugin::{InterfaceSettings, PluginError};
+use rustix::io::{Errno, Result as IoResult};
+
+use self::error::{cannot_configure, cannot_open, in_use, ipv6_refused, mtu_too_small};
+use self::netlink::Netlink;
+use self::settings::{Failed, State, apply, changes};
+
+/// The smallest MTU of an interface with IPv6 (RFC 8200, section 5).
+const IPV6_MTU: u16 = 1280;
+
+/// A TUN device of our own making.
+pub(crate) struct Device {
+    name: String,
+    index: u32,
+    netlink: Netlink,
+    given: Mutex<Given>,
+}
+
+/// What the interface has from us.
+#[derive(Default)]
+struct Given {
+    state: State,
+    /// Why an IPv6 address that was asked for is missing.
+    no_ipv6: Option<Errno>,
+}
+
+impl Device {
+    /// The device and its queues, which do not block.
+    pub(crate) fn open(
+        name: Option<&str>,
+        lanes: usize,
+    ) -> Result<(Self, Vec<OwnedFd>), PluginError> {
+        if let Some(name) = name
+            && if_nametoindex(name).is_ok()
+        {
+            return Err(in_use(name));
+        }
+        let shown = name.unwrap_or("tun");
+        let (name, queues) = queue::open(name, lanes).map_err(|errno| cannot_open(shown, errno))?;
+        let index = if_nametoindex(name.as_str())
+            .map_err(|errno| cannot_open(&name, Errno::from_raw_os_error(errno as i32)))?;
+        let netlink = Netlink::open().map_err(|errno| cannot_open(&name, errno))?;
+        let _without_ipv6_there_is_none = netlink.stop_link_local(index);
+        Ok((Self { name, index, netlink, given: Mutex::default() }, queues))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Where the machine lets no interface have IPv6 addresses, the node goes on
+    /// with its IPv4 address, if it has one, and says so.
+    pub(crate) fn configure(&self, settings: &InterfaceSettings) -> Result<(), PluginError> {
+        if settings.vips.v6.is_some() && settings.mtu < IPV6_MTU {
+            return Err(mtu_too_small(&self.name, settings.mtu));
+        }
+        let mut given = self.given();
+        let wanted = State::of(settings);
+        let mut result = self.reach(&mut given.state, wanted.clone());
+        given.no_ipv6 = result.as_ref().err().and_then(Failed::ipv6_refusal);
+        if let Some(errno) = given.no_ipv6
+            && settings.vips.v4.is_some()
+        {
+            tracing::warn!("{}", ipv6_refused(&self.name, errno));
+            result = self.reach(&mut given.state, wanted.without_ipv6());
+        }
+        result.map_err(|failed| match failed.ipv6_refusal() {
+            Some(errno) => ipv6_refused(&self.name, errno),
+            None => cannot_configure(&self.name, &failed),
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        *self.given() = Given::default();
+        match self.netlink.remove_link(self.index) {
+            Ok(()) | Err(Errno::NODEV) => {}
+            Err(errno) => {
+                tracing::warn!("{} stays until the node ends: {errno}", self.name);
+            }
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+        let refusal = self.given().no_ipv6.map(|errno| ipv6_refused(&self.name, errno).message);
+        refusal.map(|it| ("ipv6".to_owned(), it)).into_iter().collect()
+    }
+
+    /// Brings the interface from `state` to `wanted`, or leaves it as it was,
+    /// or, where even that fails, without settings.
+    fn reach(&self, state: &mut State, wanted: State) -> Result<(), Failed> {
+        let change = |it: &_| self.netlink.change(self.index, it);
+        let result = apply(&changes(state, &wanted), change);
+        match &result {
+            Ok(()) => *state = wanted,
+            Err(failed) if failed.undone => {}
+            Err(_) => {
+                for left in changes(state, &State::default()) {
+                    let _gone_already = self.netlink.change(self.index, &left);
+                }
+                *state = State::default();
+            }
+        }
+        result
+    }
+
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads one IP packet.
+pub(crate) fn read(queue: impl AsFd, buffer: &mut [u8]) -> IoResult<usize> {
+    rustix::io::read(queue, buffer)
+}
+
+/// Writes one IP packet.
+pub(crate) fn write(queue: impl AsFd, packet: &[u8]) -> IoResult<()> {
+    rustix::io::write(queue, packet).map(drop)
+}

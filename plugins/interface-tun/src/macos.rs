@@ -1,0 +1,99 @@
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+
+use ntm_core::plugin::{Fault, InterfaceSettings, PluginError};
+use rustix::io::{Result, readv, writev};
+use rustix::net::AddressFamily;
+use tun::AbstractDevice as _;
+
+/// Before each packet stands its address family, 4 bytes in network order.
+const HEADER: usize = 4;
+
+/// A utun device.
+pub(crate) struct Device {
+    name: String,
+    index: u32,
+}
+
+impl Device {
+    pub(crate) fn open(
+        name: Option<&str>,
+        lanes: usize,
+    ) -> std::result::Result<(Self, Vec<OwnedFd>), PluginError> {
+        if lanes > 1 {
+            let message = "a utun device has one queue only";
+            return Err(PluginError::new(Fault::Unsupported, message, "use one worker"));
+        }
+        let mut config = tun::configure();
+        config.platform_config(|it| {
+            it.enable_routing(false);
+        });
+        if let Some(name) = name {
+            config.tun_name(name);
+        }
+        let device = tun::create(&config).map_err(|error| cannot_open(&error))?;
+        let name = device.tun_name().map_err(|error| cannot_open(&error))?;
+        let index = device.tun_index().map_err(|error| cannot_open(&error))?;
+        device.set_nonblock().map_err(|error| cannot_open(&error.into()))?;
+        let index = index.try_into().unwrap_or(0);
+        Ok((Self { name, index }, vec![into_queue(device)]))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// A utun device needs a peer address and explicit routes, and `tun` knows
+    /// neither IPv6 addresses nor routes after the start.
+    pub(crate) fn configure(
+        &self,
+        _settings: &InterfaceSettings,
+    ) -> std::result::Result<(), PluginError> {
+        let message = format!("addresses and routes of {} cannot be set on this system", self.name);
+        let remedy = "use the interface plugin `netstack`, or run the node on Linux";
+        Err(PluginError::new(Fault::Unsupported, message, remedy))
+    }
+
+    /// The device goes with its last descriptor.
+    pub(crate) fn close(&self) {}
+
+    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// Reads one IP packet.
+pub(crate) fn read(queue: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let mut header = [0; HEADER];
+    let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
+    Ok(readv(queue, &mut parts)?.saturating_sub(HEADER))
+}
+
+/// Writes one IP packet.
+pub(crate) fn write(queue: impl AsFd, packet: &[u8]) -> Result<()> {
+    let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);
+    let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let header = u32::from(family.as_raw()).to_be_bytes();
+    writev(queue, &[IoSlice::new(&header), IoSlice::new(packet)]).map(drop)
+}
+
+fn cannot_open(error: &tun::Error) -> PluginError {
+    if let tun::Error::Io(error) = error {
+        return PluginError::io("make a utun device", error, "run it as root");
+    }
+    if matches!(error, tun::Error::InvalidName | tun::Error::ParseNum(_)) {
+        let message = "this system's names for tunnel interfaces are `utun` and a number";
+        return PluginError::new(Fault::Config, message, "choose one such as `utun9`").at("name");
+    }
+    PluginError::new(Fault::System, format!("cannot make a utun device: {error}"), "")
+}
+
+#[allow(unsafe_code)]
+fn into_queue(device: tun::Device) -> OwnedFd {
+    // SAFETY: the device gives its descriptor away open and owned by nobody.
+    unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) }
+}
