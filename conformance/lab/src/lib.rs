@@ -7,11 +7,25 @@
 
 mod clock;
 mod error;
+mod family;
+pub mod link;
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kernel tells more than is asked")]
 pub mod netlink;
 mod netns;
+pub mod process;
+pub mod recorder;
 pub mod sandbox;
+mod segment;
+mod tools;
+pub mod traffic;
 
 pub use clock::now;
 pub use error::{Error, Result};
+pub use family::Family;
+pub use link::{Conditions, Link};
 pub use netlink::Netlink;
 pub use netns::Netns;
+pub use process::Process;
+pub use recorder::Recorder;
+pub use segment::{Fabric, Segment};
+pub use tools::Tools;

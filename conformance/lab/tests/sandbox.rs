@@ -1,5 +1,6 @@
 //! The sandbox, looked at from outside: this program starts itself in roles
 //! that enter one.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}

@@ -27,7 +27,7 @@ impl Netlink {
     /// There is no such interface.
     pub fn addresses(&self, name: &str) -> Result<Vec<Address>> {
         let found = self.address_messages(name)?;
-        Ok(found.iter().filter_map(|message| Address::from_message(message)).collect())
+        Ok(found.iter().filter_map(Address::from_message).collect())
     }
 
     /// Gives an interface an address, at once usable: duplicates are not looked
@@ -36,11 +36,28 @@ impl Netlink {
     /// # Errors
     /// There is no such interface, or the kernel refuses.
     pub fn add_address(&self, name: &str, address: IpNet) -> Result<()> {
+        let flags = AddressFlags::Nodad;
+        self.add_address_with(name, address, address.addr().is_ipv6().then_some(flags))
+    }
+
+    /// As [`add_address`](Self::add_address), but an IPv6 address is tentative
+    /// until no duplicate has been found, where the interface looks for them.
+    ///
+    /// # Errors
+    /// There is no such interface, or the kernel refuses.
+    pub fn add_tentative_address(&self, name: &str, address: IpNet) -> Result<()> {
+        self.add_address_with(name, address, None)
+    }
+
+    fn add_address_with(
+        &self,
+        name: &str,
+        address: IpNet,
+        flags: Option<AddressFlags>,
+    ) -> Result<()> {
         let index = self.index(name)?;
         let mut add = self.handle.address().add(index, address.addr(), address.prefix_len());
-        if address.addr().is_ipv6() {
-            add.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-        }
+        add.message_mut().attributes.extend(flags.map(AddressAttribute::Flags));
         self.ask(|| format!("give {name} the address {address}"), add.replace().execute())
     }
 

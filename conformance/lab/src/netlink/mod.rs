@@ -3,6 +3,7 @@
 
 mod address;
 mod link;
+mod neighbour;
 mod route;
 
 use std::fmt;

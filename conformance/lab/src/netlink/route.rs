@@ -9,6 +9,7 @@ use rtnetlink::{RouteMessageBuilder, packet_route::AddressFamily};
 
 use super::Netlink;
 use crate::error::{Error, Result};
+use crate::family::Family;
 
 /// A route of the main table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Netlink {
     /// The kernel refuses.
     pub fn routes(&self) -> Result<Vec<Route>> {
         let messages = self.route_messages()?;
-        Ok(messages.iter().filter_map(|message| Route::from_message(message)).collect())
+        Ok(messages.iter().filter_map(Route::from_message).collect())
     }
 
     /// Adds a route, or puts it in the place of the one to the same
@@ -108,6 +109,17 @@ impl Route {
             }
         }
         Some(Self { to, via, index: index?, metric })
+    }
+
+    /// The family of its destination.
+    pub fn family(&self) -> Family {
+        Family::from(self.to.addr())
+    }
+
+    /// Whether the kernel, told to replace, puts `newer` in its place.
+    pub(crate) fn is_replaced_by(&self, newer: &Self) -> bool {
+        (self.to, self.metric) == (newer.to, newer.metric)
+            && (self.family() == Family::V4 || self.index == newer.index)
     }
 
     /// Whether it leads everywhere.

@@ -57,23 +57,21 @@ impl Refusal {
 /// What to do about `unshare`'s refusal, by what the system's switches say.
 fn namespace_remedy(errno: Errno, switch: &dyn Fn(&str) -> Option<String>) -> String {
     let is = |name: &str, value: &str| switch(name).as_deref() == Some(value);
-    for limit in LIMITS {
-        if errno == Errno::ENOSPC && is(limit, "0") {
-            return format!("run as root, or `sudo sysctl {limit}=10000`");
+    if errno == Errno::ENOSPC {
+        return match LIMITS.iter().find(|limit| is(limit, "0")) {
+            Some(limit) => format!("run as root, or `sudo sysctl {limit}=10000`"),
+            None => "end other namespaces, or raise user.max_*_namespaces".to_owned(),
+        };
+    }
+    if errno == Errno::EINVAL {
+        return "enter before any thread is started, on a kernel with CONFIG_USER_NS".to_owned();
+    }
+    for (name, bad, good) in [(DEBIAN, "0", "1"), (APPARMOR, "1", "0")] {
+        if is(name, bad) {
+            return format!("run as root, or `sudo sysctl {name}={good}`");
         }
     }
-    match errno {
-        Errno::ENOSPC => {
-            "end some other namespaces, or raise the limits under user.max_*_namespaces"
-        }
-        Errno::EINVAL => {
-            "call this before any thread is started, and on a kernel with CONFIG_USER_NS"
-        }
-        _ if is(DEBIAN, "0") => return format!("run as root, or `sudo sysctl {DEBIAN}=1`"),
-        _ if is(APPARMOR, "1") => return format!("run as root, or `sudo sysctl {APPARMOR}=0`"),
-        _ => "run as root, in a container with --privileged",
-    }
-    .to_owned()
+    "run as root, in a container with --privileged".to_owned()
 }
 
 /// What stands in this kernel switch.
