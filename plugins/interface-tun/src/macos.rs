@@ -58,6 +58,10 @@ impl Device {
         Err(PluginError::new(Fault::Unsupported, message, remedy))
     }
 
+    pub(crate) fn is_settled(&self) -> bool {
+        true
+    }
+
     /// The device goes with its last descriptor.
     pub(crate) fn close(&self) {}
 

@@ -1,4 +1,7 @@
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ntm_core::plugin::{Interface, InterfaceSettings, Lane, PluginError};
@@ -6,6 +9,9 @@ use ntm_core::plugin::{Interface, InterfaceSettings, Lane, PluginError};
 use crate::Config;
 use crate::lane::TunLane;
 use crate::system::Device;
+
+/// Far longer than addresses need to be in force; what happens first counts.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// A TUN device.
 ///
@@ -35,8 +41,6 @@ impl Tun {
     }
 }
 
-// The system's calls answer at once, so nothing below awaits: dropping a future
-// cannot leave a half of it behind.
 #[async_trait]
 impl Interface for Tun {
     fn name(&self) -> String {
@@ -52,7 +56,14 @@ impl Interface for Tun {
     }
 
     async fn configure(&self, settings: &InterfaceSettings) -> Result<(), PluginError> {
-        self.device.configure(settings)
+        // Answered at once and as a whole: dropping the future at the await
+        // below leaves the new settings.
+        self.device.configure(settings)?;
+        let limit = Instant::now() + SETTLING;
+        while !self.device.is_settled() && Instant::now() < limit {
+            others_first().await;
+        }
+        Ok(())
     }
 
     async fn close(&self) {
@@ -68,4 +79,18 @@ impl Interface for Tun {
         facts.extend(self.device.facts());
         facts
     }
+}
+
+/// Lets the executor run everything else once; any executor will do.
+async fn others_first() {
+    let mut asked = false;
+    poll_fn(|context| {
+        if asked {
+            return Poll::Ready(());
+        }
+        asked = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -85,6 +85,14 @@ impl Device {
         })
     }
 
+    /// Whether packets to its addresses are delivered: the kernel installs
+    /// IPv6 addresses a little after it has accepted them.
+    pub(crate) fn is_settled(&self) -> bool {
+        let delivered = |ip| self.netlink.is_local(ip).unwrap_or(true);
+        let addresses: Vec<_> = self.given().state.addresses().collect();
+        addresses.into_iter().all(delivered)
+    }
+
     pub(crate) fn close(&self) {
         *self.given() = Given::default();
         match self.netlink.remove_link(self.index) {

@@ -65,7 +65,7 @@ impl Netlink {
         };
         match (self.ask(message, flags), change) {
             (Err(Errno::ADDRNOTAVAIL | Errno::SRCH), Change::Take(_)) => Ok(()),
-            (result, _) => result,
+            (result, _) => result.map(drop),
         }
     }
 
@@ -77,23 +77,36 @@ impl Netlink {
         message.header.index = index;
         message.attributes =
             vec![LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])])];
-        self.ask(RouteNetlinkMessage::SetLink(message), 0)
+        self.ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
+    }
+
+    /// Whether packets to this address of ours are delivered here.
+    pub(super) fn is_local(&self, ip: IpAddr) -> Result<bool> {
+        let message = route_to(ip, if ip.is_ipv4() { 32 } else { 128 });
+        let answer = self.ask(RouteNetlinkMessage::GetRoute(message), 0)?;
+        let local = |route: &RouteMessage| route.header.kind == RouteType::Local;
+        Ok(matches!(answer, Some(RouteNetlinkMessage::NewRoute(route)) if local(&route)))
     }
 
     /// Removes the interface.
     pub(super) fn remove_link(&self, index: u32) -> Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        self.ask(RouteNetlinkMessage::DelLink(message), 0)
+        self.ask(RouteNetlinkMessage::DelLink(message), 0).map(drop)
     }
 
-    fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+    fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Option<RouteNetlinkMessage>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ask(message, flags)
     }
 }
 
 impl Connection {
-    fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+    /// Sends a request and returns what the kernel says besides "done".
+    fn ask(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<Option<RouteNetlinkMessage>> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut request = NetlinkMessage::from(message);
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
@@ -102,15 +115,21 @@ impl Connection {
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
         self.socket.send(&bytes, 0).map_err(errno)?;
+        let mut said = None;
         loop {
             let (bytes, _) = self.socket.recv_from_full().map_err(errno)?;
             let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes)
                 .map_err(|_| Errno::BADMSG)?;
-            if answer.header.sequence_number == self.sequence
-                && let NetlinkPayload::Error(error) = answer.payload
-            {
+            if answer.header.sequence_number != self.sequence {
+                continue;
+            }
+            if let NetlinkPayload::Error(error) = answer.payload {
                 let code = error.code.map_or(0, |code| -code.get());
-                return if code == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(code)) };
+                let failed = (code != 0).then(|| Errno::from_raw_os_error(code));
+                return failed.map_or(Ok(said), Err);
+            }
+            if let NetlinkPayload::InnerMessage(message) = answer.payload {
+                said = Some(message);
             }
         }
     }
@@ -144,21 +163,25 @@ fn address(index: u32, ip: IpAddr, length: u8) -> AddressMessage {
 }
 
 fn route(index: u32, range: &Prefix) -> RouteMessage {
-    let destination = match range.base() {
+    let mut message = route_to(range.base(), range.length());
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.kind = RouteType::Unicast;
+    if range.base().is_ipv4() {
+        message.header.scope = RouteScope::Link;
+    }
+    message.attributes.push(RouteAttribute::Oif(index));
+    message
+}
+
+fn route_to(ip: IpAddr, length: u8) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(ip);
+    message.header.destination_prefix_length = length;
+    message.attributes.push(RouteAttribute::Destination(match ip {
         IpAddr::V4(ip) => RouteAddress::Inet(ip),
         IpAddr::V6(ip) => RouteAddress::Inet6(ip),
-    };
-    let mut message = RouteMessage::default();
-    message.header = RouteHeader {
-        address_family: family(range.base()),
-        destination_prefix_length: range.length(),
-        table: RouteHeader::RT_TABLE_MAIN,
-        protocol: RouteProtocol::Static,
-        scope: if range.base().is_ipv4() { RouteScope::Link } else { RouteScope::Universe },
-        kind: RouteType::Unicast,
-        ..RouteHeader::default()
-    };
-    message.attributes = vec![RouteAttribute::Destination(destination), RouteAttribute::Oif(index)];
+    }));
     message
 }
 

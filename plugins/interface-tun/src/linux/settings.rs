@@ -57,6 +57,14 @@ impl State {
         Self { mtu: Some(settings.mtu), items }
     }
 
+    /// Its addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Address(ip, _) => Some(*ip),
+            Item::Route(_) => None,
+        })
+    }
+
     /// The same without IPv6.
     pub(super) fn without_ipv6(mut self) -> Self {
         self.items.retain(|item| !item.is_ipv6());
