@@ -1,0 +1,120 @@
+use std::path::PathBuf;
+
+use ntm_core::plugin::PluginError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use super::decode::Decoder;
+use super::path::KeyPath;
+use super::problem::{ConfigError, suggest};
+use super::sources::{Part, Sources};
+
+/// A section that chooses a plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// Its name.
+    pub plugin: String,
+    /// What it is told: a table that only the plugin understands.
+    pub config: Json,
+}
+
+impl Plugin {
+    /// The plugin of this name with nothing set.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { plugin: name.into(), config: Map::new().into() }
+    }
+}
+
+/// Such a section as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginKeys {
+    plugin: Option<String>,
+    library: Option<PathBuf>,
+    #[serde(default)]
+    config: Map<String, Json>,
+}
+
+impl Sources {
+    /// The configuration of the plugin that `section` chooses, such as `vip` or
+    /// `transport[1]`, as the plugin's own type.
+    ///
+    /// # Errors
+    /// Everything in it that the type does not take.
+    pub fn decode_plugin<T: DeserializeOwned>(
+        &self,
+        section: &str,
+        config: &Json,
+    ) -> Result<T, ConfigError> {
+        let base = KeyPath::parse(section).unwrap_or_default().key("config");
+        let mut decoder = Decoder { sources: self, problems: Vec::new() };
+        match decoder.decode(&base, config.clone()) {
+            Some(decoded) if decoder.problems.is_empty() => Ok(decoded),
+            Some(_) | None => Err(ConfigError::new(decoder.problems)),
+        }
+    }
+
+    /// What the plugin that `section` chooses refused, at the line that it
+    /// blames, or where the plugin was chosen.
+    pub fn plugin_error(&self, section: &str, error: &PluginError) -> ConfigError {
+        let section = KeyPath::parse(section).unwrap_or_default();
+        let base = section.key("config");
+        let blamed = error.key.as_deref().and_then(KeyPath::parse);
+        let at = blamed.map_or_else(|| section.key("plugin"), |key| base.join(&key));
+        ConfigError::new(vec![self.problem(&at, Part::Value, error.to_string())])
+    }
+
+    /// The plugin that `section` chooses is not one of `known`.
+    pub fn unknown_plugin(&self, section: &str, plugin: &str, known: &[&str]) -> ConfigError {
+        let section = KeyPath::parse(section).unwrap_or_default();
+        let suggestion = suggest(plugin, known);
+        let message = format!("there is no plugin `{plugin}` for {}{suggestion}", section.table());
+        ConfigError::new(vec![self.problem(&section.key("plugin"), Part::Value, message)])
+    }
+}
+
+impl Decoder<'_> {
+    /// The plugin that the section at `at` chooses; without a default the
+    /// section has to name one.
+    pub(super) fn plugin(
+        &mut self,
+        at: &KeyPath,
+        keys: PluginKeys,
+        default: Option<&str>,
+    ) -> Option<Plugin> {
+        let PluginKeys { plugin, library, config } = keys;
+        let (key, message) = match (plugin, library, default) {
+            (Some(plugin), None, _) => return Some(Plugin { plugin, config: config.into() }),
+            (None, None, Some(default)) => {
+                return Some(Plugin { plugin: default.into(), config: config.into() });
+            }
+            (None, None, None) => (None, format!("{} lacks the key `plugin`", at.table())),
+            (Some(_), Some(_), _) => {
+                let message = format!("{} has both `plugin` and `library`; remove one", at.table());
+                (Some("library"), message)
+            }
+            (None, Some(_), _) => {
+                let message = "this build has no dynamic plugins yet; choose a built-in one with \
+                               `plugin`";
+                (Some("library"), message.into())
+            }
+        };
+        let (at, part) = match key {
+            Some(key) => (at.key(key), Part::Key),
+            None => (at.clone(), Part::Value),
+        };
+        self.problems.push(self.sources.problem(&at, part, message));
+        None
+    }
+
+    /// The transports, in their order; one over UDP where there is none.
+    pub(super) fn transports(&mut self, sections: Option<Vec<PluginKeys>>) -> Option<Vec<Plugin>> {
+        let base = KeyPath::default().key("transport");
+        let decode = |(at, keys)| self.plugin(&base.index(at), keys, None);
+        let transports: Vec<Option<Plugin>> =
+            sections?.into_iter().enumerate().map(decode).collect();
+        let transports: Vec<Plugin> = transports.into_iter().collect::<Option<_>>()?;
+        Some(if transports.is_empty() { vec![Plugin::named("udp")] } else { transports })
+    }
+}
