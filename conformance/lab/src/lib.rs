@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod family;
 pub mod link;
+pub mod nat;
 #[expect(clippy::wildcard_enum_match_arm, reason = "the kernel tells more than is asked")]
 pub mod netlink;
 mod netns;
@@ -23,6 +24,7 @@ pub use clock::now;
 pub use error::{Error, Result};
 pub use family::Family;
 pub use link::{Conditions, Link};
+pub use nat::{Nat, Router};
 pub use netlink::Netlink;
 pub use netns::Netns;
 pub use process::Process;

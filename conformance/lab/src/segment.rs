@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::netns::Netns;
 
 /// The namespace that holds the segments and the far ends of all cables. No
-/// program runs in it and it has no addresses.
+/// program runs in it and it has no addresses. It lives as long as a clone of
+/// this handle, a [`Link`](crate::Link) or a [`Router`](crate::Router) of it.
 #[derive(Clone, Debug)]
 pub struct Fabric(Arc<Inner>);
 
@@ -42,7 +43,7 @@ impl Fabric {
     pub fn segment(&self) -> Result<Segment> {
         let bridge = format!("s{}", self.number());
         self.netns().netlink().add_bridge(&bridge)?;
-        Ok(Segment(Arc::new(Bridge { fabric: self.clone(), bridge })))
+        Ok(Segment { bridge })
     }
 
     /// Gives a machine an interface that is plugged into a segment for good,
@@ -73,26 +74,17 @@ impl Fabric {
     }
 }
 
-/// A network segment: what is plugged into it hears each other. It is gone with
-/// the last clone of this handle.
-#[derive(Clone)]
-pub struct Segment(Arc<Bridge>);
-
-struct Bridge {
-    fabric: Fabric,
+/// A network segment: what is plugged into it hears each other. It lives as
+/// long as its fabric.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Segment {
     bridge: String,
 }
 
 impl Segment {
     /// The name of its bridge in the fabric.
     pub fn bridge(&self) -> &str {
-        &self.0.bridge
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.fabric.netns().netlink().remove(&self.bridge);
+        &self.bridge
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sandbox, looked at from outside: this program starts itself in roles
 //! that enter one.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+#![allow(clippy::zombie_processes, reason = "that they are reaped or die is what is tested")]
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}

@@ -1,5 +1,10 @@
 //! The rooms of the lab, tried inside one sandbox.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these are tests"
+)]
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -12,6 +17,8 @@ mod namespaces;
 mod processes;
 #[cfg(target_os = "linux")]
 mod records;
+#[cfg(target_os = "linux")]
+mod routers;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -23,7 +30,13 @@ fn main() -> std::process::ExitCode {
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Delays are measured here: tests do not run beside each other.
     arguments.test_threads.get_or_insert(1);
-    let rooms = [namespaces::trials(), processes::trials(), links::trials(), records::trials()];
+    let rooms = [
+        namespaces::trials(),
+        processes::trials(),
+        links::trials(),
+        records::trials(),
+        routers::trials(),
+    ];
     let trials = rooms.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

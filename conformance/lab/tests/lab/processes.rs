@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -24,8 +24,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) fn play(role: &str) {
     match role {
         "speak" => {
-            writeln!(stdout(), "one\ntwo").unwrap();
-            writeln!(stderr(), "three").unwrap();
+            println!("one\ntwo");
+            eprintln!("three");
             stdout().write_all(b"bad \xff byte, no end").unwrap();
             std::process::exit(3);
         }
