@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod client;
 pub mod crypto;
 pub mod id;
 pub mod machine;
 pub mod packet;
 pub mod plugin;
 mod rng;
+pub mod terminal;
 mod time;
 pub mod tunnel;
 pub mod wire;

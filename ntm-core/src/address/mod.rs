@@ -3,8 +3,10 @@
 
 mod leg;
 mod location;
+mod special;
 mod vip;
 
 pub use leg::{Candidate, Leg, LocalPin, TransportId, TransportKind};
 pub use location::{Location, Observed};
+pub use special::Scope;
 pub use vip::{BadPrefix, Prefix, Vips};

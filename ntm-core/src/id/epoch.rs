@@ -32,6 +32,11 @@ impl Epoch {
         if seen.0 >= self.0 { seen.next() } else { self }
     }
 
+    /// The second of the calendar at which the node started.
+    pub fn start(self) -> u64 {
+        self.0 >> 32
+    }
+
     /// What a capsule carries of it.
     pub fn low(self) -> u16 {
         (self.0 & 0xffff) as u16

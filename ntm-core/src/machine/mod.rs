@@ -15,6 +15,7 @@
 //! random number is drawn that the seed does not decide.
 
 mod backoff;
+mod context;
 mod effect;
 mod gate;
 mod outbox;
@@ -24,6 +25,8 @@ mod timers;
 mod trace;
 
 pub(crate) use backoff::Backoff;
+pub(crate) use context::Context;
+pub use context::{Node, TransportFacts};
 pub use effect::{Effect, EffectId, Outcome};
 pub(crate) use gate::{Admission, Gate};
 pub(crate) use outbox::{Effects, Outbox};

@@ -84,6 +84,11 @@ pub enum TableEvent {
         /// Our number for the key.
         slot: u8,
     },
+    /// Nothing is sealed any more: the session is over.
+    Disarm {
+        /// The tunnel.
+        path: PathId,
+    },
     /// Packets go there from now on; `None`: nowhere.
     Point {
         /// The tunnel.
@@ -107,6 +112,7 @@ impl TableEvent {
             Self::Open { path, .. }
             | Self::Install { path, .. }
             | Self::Retire { path, .. }
+            | Self::Disarm { path }
             | Self::Point { path, .. }
             | Self::Remove { path } => *path,
         }
@@ -148,6 +154,7 @@ impl Table {
             TableEvent::Retire { path, slot } => {
                 self.change(*path, |state| state.receive.retain(|key| key.slot() != *slot));
             }
+            TableEvent::Disarm { path } => self.change(*path, |state| state.send = None),
             TableEvent::Point { path, to, epoch } => {
                 let rate = self.entries.get(path).map_or(0, |entry| entry.tunnel.meter.rate(now));
                 self.change(*path, |state| {

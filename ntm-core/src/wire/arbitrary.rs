@@ -161,11 +161,15 @@ pub(super) fn control() -> impl Strategy<Value = Control> {
     ]
 }
 
+fn path_ref() -> impl Strategy<Value = PathRef> {
+    (path(), any::<IpAddr>()).prop_map(|(path, peer)| PathRef { path, peer })
+}
+
 fn registration_request() -> impl Strategy<Value = RegistrationRequest> {
     (
         epoch(),
         vec(candidate(), 0..=RegistrationRequest::MOST_CLAIMED),
-        vec(path(), 0..=RegistrationRequest::MOST_PATHS),
+        vec(path_ref(), 0..=RegistrationRequest::MOST_PATHS),
         option::of(any::<Token>()),
     )
         .prop_map(|(epoch, claimed, paths, token)| RegistrationRequest {
@@ -261,6 +265,8 @@ pub(super) fn signal() -> impl Strategy<Value = Signal> {
         candidate().prop_map(|observed| SignalBody::KeepAliveAck { observed }),
         Just(SignalBody::Goodbye),
         refusal().prop_map(SignalBody::Refusal),
+        any::<[u8; 32]>()
+            .prop_map(|key| SignalBody::Revocation { key: PublicKey::from_bytes(key) }),
     ];
     (any::<u64>(), any::<bool>(), body).prop_map(|(random, coordinators, body)| Signal {
         request: if coordinators {

@@ -1,8 +1,8 @@
 //! What travels, sealed, inside the two handshake messages. All are fields
 //! (tag 1 byte, length 2 bytes, value); unknown tags below 128 are ignored.
 
-use super::WireError;
 use super::codec::{Put as _, Reader, field};
+use super::{Refusal, WireError};
 use crate::crypto::{Suite, Suites};
 use crate::id::{Epoch, NodeName, SessionId};
 use crate::plugin::MemberRole;
@@ -13,6 +13,7 @@ const SUITES: u8 = 3;
 const NAME: u8 = 4;
 const ROLE: u8 = 5;
 const SESSION: u8 = 6;
+const REFUSAL: u8 = 7;
 
 /// In message 1 between terminals: epoch (tag 1, 8 bytes), the key slot that
 /// the sender will receive with (tag 2, 1 byte, 0–15), offered suites (tag 3,
@@ -52,11 +53,12 @@ pub struct NodeHello {
     pub role: MemberRole,
 }
 
-/// In message 2 from a coordinator: the session's id (tag 6, 16 bytes).
+/// In message 2 from a coordinator: the session's id (tag 6, 16 bytes), or why
+/// there is none (tag 7, 1 byte: the code of a [`Refusal`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoordinatorAnswer {
     /// Drawn by the coordinator, stands in the header of all that follows.
-    pub session: SessionId,
+    pub session: Result<SessionId, Refusal>,
 }
 
 /// The fields any of the four may have.
@@ -68,6 +70,7 @@ struct Draft<'a> {
     name: Option<&'a str>,
     role: Option<u8>,
     session: Option<SessionId>,
+    refusal: Option<Refusal>,
 }
 
 fn read(bytes: &[u8]) -> Result<Draft<'_>, WireError> {
@@ -81,6 +84,7 @@ fn read(bytes: &[u8]) -> Result<Draft<'_>, WireError> {
             NAME => draft.name = Some(value.text()?),
             ROLE => draft.role = Some(value.u8()?),
             SESSION => draft.session = Some(SessionId(value.array()?)),
+            REFUSAL => draft.refusal = Some(Refusal::from_code(value.u8()?)?),
             other => Reader::unknown(other)?,
         }
     }
@@ -179,16 +183,23 @@ impl CoordinatorAnswer {
     /// The plaintext.
     pub fn emit(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        field(&mut out, SESSION, |out| out.put(&self.session.0));
+        match self.session {
+            Ok(session) => field(&mut out, SESSION, |out| out.put(&session.0)),
+            Err(refusal) => field(&mut out, REFUSAL, |out| out.put(&[refusal as u8])),
+        }
         out
     }
 
     /// Reads the plaintext.
     ///
     /// # Errors
-    /// The session is missing or cut.
+    /// Both are missing, or one is cut.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let session = read(bytes)?.session.ok_or(WireError::Missing("session"))?;
+        let draft = read(bytes)?;
+        let session = match draft.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(draft.session.ok_or(WireError::Missing("session"))?),
+        };
         Ok(Self { session })
     }
 }
@@ -217,8 +228,10 @@ mod tests {
                 let hello = NodeHello { epoch, name: name.clone(), role };
                 prop_assert_eq!(NodeHello::parse(&hello.emit()), Ok(hello));
             }
-            let answer = CoordinatorAnswer { session: SessionId(session) };
-            prop_assert_eq!(CoordinatorAnswer::parse(&answer.emit()), Ok(answer));
+            for session in [Ok(SessionId(session)), Err(Refusal::NotMember)] {
+                let answer = CoordinatorAnswer { session };
+                prop_assert_eq!(CoordinatorAnswer::parse(&answer.emit()), Ok(answer));
+            }
         }
 
         #[test]
@@ -230,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_field_of_tomorrow_is_ignored_unless_it_is_critical() {
-        let answer = CoordinatorAnswer { session: SessionId([7; 16]) };
+        let answer = CoordinatorAnswer { session: Ok(SessionId([7; 16])) };
         let mut bytes = answer.emit();
         field(&mut bytes, 0x7e, |out| out.put(b"new"));
         assert_eq!(CoordinatorAnswer::parse(&bytes), Ok(answer));

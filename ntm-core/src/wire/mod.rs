@@ -33,8 +33,9 @@ pub use handshake::{Cookie, CookieValue, Handshake1, Handshake2, NO_COOKIE, Role
 pub use hello::{CoordinatorAnswer, NodeHello, TunnelAnswer, TunnelHello};
 pub use punch::Punch;
 pub use signal::{
-    DirectionRequest, PeerInfo, Reason, Refusal, RegistrationRequest, RegistrationResponse,
-    RelayDirection, RelayGrant, RequestId, RouteDirection, Signal, SignalBody, Target,
+    DirectionRequest, PathRef, PeerInfo, Reason, Refusal, RegistrationRequest,
+    RegistrationResponse, RelayDirection, RelayGrant, RequestId, RouteDirection, Signal,
+    SignalBody, Target,
 };
 pub use ticket::{RelayId, TICKET, Ticket};
 

@@ -19,14 +19,15 @@ mod route_direction;
 
 pub use direction_request::{DirectionRequest, Target};
 pub use refusal::Refusal;
-pub use registration_request::RegistrationRequest;
+pub use registration_request::{PathRef, RegistrationRequest};
 pub use registration_response::RegistrationResponse;
 pub use relay_direction::RelayDirection;
 pub use route_direction::{PeerInfo, Reason, RelayGrant, RouteDirection};
 
-use super::codec::{Put as _, Reader, field};
+use super::codec::{Fields, Put as _, Reader, field};
 use super::{Token, WireError};
 use crate::address::Candidate;
+use crate::id::PublicKey;
 
 /// Pairs an answer with its request; drawn by whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +90,12 @@ pub enum SignalBody {
     Goodbye,
     /// Coordinator → node (10): no, and why.
     Refusal(Refusal),
+    /// Coordinator → terminal (11): the node with this key is no member any
+    /// more; end what connects you with it.
+    Revocation {
+        /// The former member.
+        key: PublicKey,
+    },
 }
 
 const REGISTRATION_REQUEST: u8 = 1;
@@ -101,10 +108,12 @@ const KEEP_ALIVE: u8 = 7;
 const KEEP_ALIVE_ACK: u8 = 8;
 const GOODBYE: u8 = 9;
 const REFUSAL: u8 = 10;
+const REVOCATION: u8 = 11;
 
-/// The only field of a keep-alive and of its answer.
+/// The only field of a keep-alive, of its answer, and of a revocation.
 const TOKEN: u8 = 1;
 const OBSERVED: u8 = 1;
+const KEY: u8 = 1;
 
 impl Signal {
     /// The plaintext.
@@ -127,6 +136,9 @@ impl Signal {
             }
             SignalBody::Ack | SignalBody::Goodbye => {}
             SignalBody::Refusal(message) => message.emit(&mut out),
+            SignalBody::Revocation { key } => {
+                field(&mut out, KEY, |out| out.put(key.as_bytes()));
+            }
         }
         out
     }
@@ -152,32 +164,43 @@ impl Signal {
             ACK => SignalBody::Ack,
             RELAY_DIRECTION => SignalBody::RelayDirection(RelayDirection::parse(fields)?),
             KEEP_ALIVE => {
-                let mut token = None;
-                for item in fields {
-                    match item? {
-                        (TOKEN, mut value) => token = Some(value.array()?),
-                        (other, _) => Reader::unknown(other)?,
-                    }
-                }
+                let token = only(fields, TOKEN, |mut value| value.array())?;
                 SignalBody::KeepAlive { token }
             }
             KEEP_ALIVE_ACK => {
-                let mut observed = None;
-                for item in fields {
-                    match item? {
-                        (OBSERVED, mut value) => observed = Some(value.candidate()?),
-                        (other, _) => Reader::unknown(other)?,
-                    }
-                }
+                let observed = only(fields, OBSERVED, |mut value| value.candidate())?;
                 let observed = observed.ok_or(WireError::Missing("observed address"))?;
                 SignalBody::KeepAliveAck { observed }
             }
             GOODBYE => SignalBody::Goodbye,
             REFUSAL => SignalBody::Refusal(Refusal::parse(fields)?),
+            REVOCATION => {
+                let key = only(fields, KEY, |mut value| value.array())?;
+                let key = PublicKey::from_bytes(key.ok_or(WireError::Missing("key"))?);
+                SignalBody::Revocation { key }
+            }
             other => return Err(WireError::Kind(other)),
         };
         Ok(Self { request, body })
     }
+}
+
+/// The value of the only field that a message may have.
+fn only<'a, T>(
+    fields: Fields<'a>,
+    tag: u8,
+    read: impl Fn(Reader<'a>) -> Result<T, WireError>,
+) -> Result<Option<T>, WireError> {
+    let mut found = None;
+    for item in fields {
+        let (field, value) = item?;
+        if field == tag {
+            found = Some(read(value)?);
+        } else {
+            Reader::unknown(field)?;
+        }
+    }
+    Ok(found)
 }
 
 impl SignalBody {
@@ -193,6 +216,7 @@ impl SignalBody {
             Self::KeepAliveAck { .. } => KEEP_ALIVE_ACK,
             Self::Goodbye => GOODBYE,
             Self::Refusal(_) => REFUSAL,
+            Self::Revocation { .. } => REVOCATION,
         }
     }
 
@@ -209,6 +233,7 @@ impl SignalBody {
             Self::KeepAliveAck { .. } => "Keep-alive Ack",
             Self::Goodbye => "Goodbye",
             Self::Refusal(_) => "Refusal",
+            Self::Revocation { .. } => "Revocation",
         }
     }
 }

@@ -33,6 +33,12 @@ pub enum Refusal {
     /// The asker has to register first.
     #[error("the asking node is not registered")]
     Unregistered = 8,
+    /// The asker's key is not a member's, or not in this role.
+    #[error("the coordinator has no member with this key and role")]
+    NotMember = 9,
+    /// The asker's key is a member's, but of another name.
+    #[error("the coordinator knows this key under another name")]
+    WrongName = 10,
 }
 
 const CODE: u8 = 1;
@@ -50,7 +56,11 @@ impl Refusal {
                 (other, _) => Reader::unknown(other)?,
             }
         }
-        let code = code.ok_or(WireError::Missing("code"))?;
+        Self::from_code(code.ok_or(WireError::Missing("code"))?)
+    }
+
+    /// The refusal with this number.
+    pub(in crate::wire) fn from_code(code: u8) -> Result<Self, WireError> {
         [
             Self::Unknown,
             Self::Absent,
@@ -60,6 +70,8 @@ impl Refusal {
             Self::NoPath,
             Self::Failure,
             Self::Unregistered,
+            Self::NotMember,
+            Self::WrongName,
         ]
         .into_iter()
         .find(|refusal| *refusal as u8 == code)

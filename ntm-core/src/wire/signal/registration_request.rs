@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::super::codec::{Fields, Put as _, Reader, field};
 use super::super::{Token, WireError};
 use crate::address::Candidate;
@@ -9,7 +11,7 @@ use crate::id::{Epoch, PathId};
 /// |---|---|
 /// | 1 | epoch, 8 |
 /// | 2 | a claimed address (transport 1, port 2, family 1, address); repeated, at most 16 |
-/// | 3 | a Path ID, 16, of a tunnel to be directed anew; repeated, at most 32 |
+/// | 3 | a tunnel to be directed anew: Path ID 16, then the peer's virtual address (family 1, address); repeated, at most 24 |
 /// | 4 | token, 8: the last challenge, returned |
 ///
 /// Paper: Registration Request, at start and after each move (section 3). The
@@ -21,9 +23,18 @@ pub struct RegistrationRequest {
     /// The addresses the sender has.
     pub claimed: Vec<Candidate>,
     /// Tunnels to be directed anew.
-    pub paths: Vec<PathId>,
+    pub paths: Vec<PathRef>,
     /// The last challenge, returned.
     pub token: Option<Token>,
+}
+
+/// A tunnel as a node names it to its coordinator, which may have forgotten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathRef {
+    /// The Path ID.
+    pub path: PathId,
+    /// A virtual address of the peer.
+    pub peer: IpAddr,
 }
 
 const EPOCH: u8 = 1;
@@ -35,7 +46,7 @@ impl RegistrationRequest {
     /// Claimed addresses in one message.
     pub const MOST_CLAIMED: usize = 16;
     /// Path IDs in one message; a node with more sends several.
-    pub const MOST_PATHS: usize = 32;
+    pub const MOST_PATHS: usize = 24;
 
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
         field(out, EPOCH, |out| out.put(&self.epoch.0.to_be_bytes()));
@@ -43,7 +54,10 @@ impl RegistrationRequest {
             field(out, CLAIMED, |out| out.put_candidate(claimed));
         }
         for path in self.paths.iter().take(Self::MOST_PATHS) {
-            field(out, PATH, |out| out.put(path.as_bytes()));
+            field(out, PATH, |out| {
+                out.put(path.path.as_bytes());
+                out.put_ip(path.peer);
+            });
         }
         if let Some(token) = self.token {
             field(out, TOKEN, |out| out.put(&token));
@@ -58,7 +72,10 @@ impl RegistrationRequest {
             match tag {
                 EPOCH => epoch = Some(Epoch(value.u64()?)),
                 CLAIMED => claimed.push(value.candidate()?),
-                PATH => paths.push(PathId::from_bytes(value.array()?)),
+                PATH => {
+                    let path = PathId::from_bytes(value.array()?);
+                    paths.push(PathRef { path, peer: value.ip()? });
+                }
                 TOKEN => token = Some(value.array()?),
                 other => Reader::unknown(other)?,
             }

@@ -1,0 +1,503 @@
+//! The node's end of a session with its coordinator: handshake, registration,
+//! keep-alives. Terminals and relays have one each.
+
+mod addresses;
+mod handshake;
+
+pub use addresses::CoordinatorAddress;
+use addresses::Coordinators;
+use handshake::Attempt;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::Time;
+use crate::address::{Candidate, Leg};
+use crate::id::Epoch;
+use crate::machine::{Backoff, Context, Node, Rtt, SignalSession, SignalTrace};
+use crate::plugin::MemberRole;
+use crate::wire::{
+    Cookie, Handshake2, Header, PathRef, Refusal, RegistrationRequest, RegistrationResponse,
+    RequestId, Signal, SignalBody, Token,
+};
+
+/// Unanswered messages after which the coordinator counts as unreachable.
+const PATIENCE: u32 = 3;
+
+/// The client's end of a session with the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Client {
+    role: MemberRole,
+    coordinators: Coordinators,
+    /// The addresses that have a route now.
+    reachable: Vec<IpAddr>,
+    /// The ways in use, one of each family.
+    legs: Vec<Leg>,
+    /// The way the coordinator answered last.
+    answered_by: Option<Leg>,
+    session: Option<SignalSession>,
+    attempt: Option<Attempt>,
+    request: Option<Registration>,
+    keep_alive: Option<KeepAlive>,
+    registered: Option<Registered>,
+    rtt: Rtt,
+    unreachable: bool,
+}
+
+/// A registration under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Registration {
+    id: RequestId,
+    body: RegistrationRequest,
+    backoff: Backoff,
+}
+
+/// A keep-alive under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KeepAlive {
+    id: RequestId,
+    token: Option<Token>,
+    leg: Leg,
+    backoff: Backoff,
+}
+
+/// What the coordinator agreed to last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Registered {
+    epoch: Epoch,
+    renew_at: Time,
+    keep_alive_every: Option<Duration>,
+    keep_alive_at: Option<Time>,
+    /// What the coordinator saw, one of each family.
+    observed: Vec<Candidate>,
+}
+
+/// What the owner has to act on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ClientEvent {
+    /// The coordinator has registered us under the epoch that we have.
+    Registered(Box<RegistrationResponse>),
+    /// It remembers a higher epoch of ours: jump above and register again.
+    EpochBehind(Epoch),
+    /// Register again: a NAT in between changed its mind, or the coordinator
+    /// does not answer.
+    RegistrationDue,
+    /// Half of the lifetime is over: register again, with fresh keys.
+    RenewalDue,
+    /// The coordinator has not answered for a while. Said once.
+    Unreachable,
+    /// The coordinator does not want us.
+    Refused(Refusal),
+    /// Anything else it said.
+    Signal(Box<Signal>),
+}
+
+impl Client {
+    pub(crate) fn new(role: MemberRole, coordinators: Vec<CoordinatorAddress>) -> Self {
+        Self {
+            role,
+            coordinators: Coordinators::new(coordinators),
+            reachable: Vec::new(),
+            legs: Vec::new(),
+            answered_by: None,
+            session: None,
+            attempt: None,
+            request: None,
+            keep_alive: None,
+            registered: None,
+            rtt: Rtt::default(),
+            unreachable: false,
+        }
+    }
+
+    /// Where the coordinator may be reached, for asking the system for routes.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.coordinators.candidates().map(|candidate| candidate.addr.ip())
+    }
+
+    /// Takes note of which destinations have a route, and uses the first of
+    /// each family.
+    pub(crate) fn set_reachable(&mut self, node: &Node, has_route: impl Fn(IpAddr) -> bool) {
+        self.reachable = self.destinations().filter(|ip| has_route(*ip)).collect();
+        self.choose_legs(node);
+    }
+
+    fn choose_legs(&mut self, node: &Node) {
+        let mut legs: Vec<Leg> = Vec::new();
+        for candidate in self.coordinators.candidates() {
+            let ip = candidate.addr.ip();
+            let has_family = legs.iter().any(|leg| leg.remote.is_ipv6() == ip.is_ipv6());
+            if !has_family && self.reachable.contains(&ip) {
+                legs.extend(node.leg_to(candidate));
+            }
+        }
+        self.legs = legs;
+    }
+
+    /// Whether there is any way to the coordinator.
+    pub(crate) fn has_way(&self) -> bool {
+        !self.legs.is_empty()
+    }
+
+    /// Whether the coordinator knows us now, as far as we know.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.is_some() && !self.unreachable
+    }
+
+    /// The addresses that the coordinator saw.
+    pub(crate) fn observed(&self) -> &[Candidate] {
+        self.registered.as_ref().map_or(&[], |registered| &registered.observed)
+    }
+
+    /// The round trip to the coordinator, once it is known.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt.smoothed()
+    }
+
+    /// Tells the coordinator where we are, replacing what may be under way.
+    pub(crate) fn register<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        claimed: Vec<Candidate>,
+        paths: Vec<PathRef>,
+    ) {
+        let body = RegistrationRequest { epoch: cx.epoch, claimed, paths, token: None };
+        let backoff = Backoff::patient(cx.now, &self.rtt);
+        let id = RequestId::of_node(cx.rng.number());
+        self.request = Some(Registration { id, body, backoff });
+        self.keep_alive = None;
+        self.send_registration(cx);
+    }
+
+    /// Starts a fresh session beside the present one, so that keys do not grow
+    /// old; the next registration is sent in it.
+    pub(crate) fn renew_session<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        if self.attempt.is_none() {
+            self.begin_handshake(cx);
+        }
+    }
+
+    /// Says something in the session; `false` if there is none, or no way.
+    pub(crate) fn send<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        signal: &Signal,
+    ) -> bool {
+        let leg = self.answered_by.filter(|leg| self.legs.contains(leg));
+        match leg.or_else(|| self.legs.first().copied()) {
+            Some(leg) => self.send_by(cx, leg, signal),
+            None => false,
+        }
+    }
+
+    fn send_by<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: Leg,
+        signal: &Signal,
+    ) -> bool {
+        let sealed = self.session.as_mut().and_then(|session| session.seal(cx.epoch, signal));
+        match sealed {
+            Some(datagram) => {
+                cx.out.send(leg, signal.body.name(), datagram);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Says farewell; the answer is not waited for.
+    pub(crate) fn say_goodbye<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        let request = RequestId::of_node(cx.rng.number());
+        let _sent = self.send(cx, &Signal { request, body: SignalBody::Goodbye });
+        self.registered = None;
+        self.request = None;
+        self.keep_alive = None;
+        self.attempt = None;
+    }
+
+    fn send_registration<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        let Some(request) = &mut self.request else { return };
+        if self.session.is_none() {
+            self.begin_handshake_unless_under_way(cx);
+            return;
+        }
+        request.backoff.sent(cx.now, cx.rng);
+        let first_retry = request.backoff.copies() == 2;
+        let body = SignalBody::RegistrationRequest(request.body.clone());
+        let signal = Signal { request: request.id, body };
+        for leg in self.legs.clone() {
+            let _sent = self.send_by(cx, leg, &signal);
+        }
+        if first_retry {
+            // The coordinator may have restarted and lost the session.
+            self.begin_handshake_unless_under_way(cx);
+        }
+    }
+
+    fn begin_handshake_unless_under_way<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        if self.attempt.is_none() {
+            self.begin_handshake(cx);
+        }
+    }
+
+    fn begin_handshake<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        if let Some(coordinator) = self.coordinators.current() {
+            let mut attempt = Attempt::new(cx, coordinator, self.role, &self.rtt);
+            attempt.send(cx, &self.legs);
+            self.attempt = Some(attempt);
+        }
+    }
+
+    /// Whether a second handshake message or a cookie is for us.
+    pub(crate) fn began(&self, handshake: &[u8; 16]) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.id() == handshake)
+    }
+
+    /// Whether a signalling datagram is of our session.
+    pub(crate) fn is_in_session(&self, header: &Header) -> bool {
+        self.session.as_ref().is_some_and(|session| session.id.0 == header.envelope.id)
+    }
+
+    pub(crate) fn handle_cookie<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        cookie: &Cookie,
+    ) {
+        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| *attempt.id() == cookie.id) {
+            attempt.repeat_with(cx, cookie.cookie, &self.legs);
+        }
+    }
+
+    pub(crate) fn handle_handshake2<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: &Leg,
+        message: &Handshake2,
+    ) -> Option<ClientEvent> {
+        let attempt = self.attempt.as_ref().filter(|attempt| *attempt.id() == message.id)?;
+        let (keys, answer) = attempt.finish(cx, message)?;
+        cx.out.received(leg, "Handshake 2", message.noise.len());
+        if let Some(rtt) = attempt.round_trip(cx.now) {
+            self.rtt.sample(rtt);
+        }
+        self.attempt = None;
+        self.answered_by = Some(leg.unpinned());
+        let session = match answer {
+            Ok(id) => SignalSession::of_node(id, &keys),
+            Err(refusal) => {
+                self.request = None;
+                return Some(ClientEvent::Refused(refusal));
+            }
+        };
+        self.session = Some(session);
+        self.unreachable = false;
+        match &mut self.request {
+            Some(request) => {
+                request.backoff = Backoff::patient(cx.now, &self.rtt);
+                self.send_registration(cx);
+            }
+            // A renewed session is confirmed by the first message in it.
+            None => self.begin_keep_alive(cx, leg.unpinned(), None),
+        }
+        None
+    }
+
+    /// Opens a signalling datagram of our session and deals with what concerns
+    /// registration.
+    pub(crate) fn handle_signalling<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: &Leg,
+        header: &Header,
+        datagram: &[u8],
+    ) -> Option<ClientEvent> {
+        let session = self.session.as_mut().filter(|session| session.id.0 == header.envelope.id)?;
+        let signal = session.open(header, datagram)?;
+        cx.out.received(leg, signal.body.name(), datagram.len());
+        self.answered_by = Some(leg.unpinned());
+        self.unreachable = false;
+        if let SignalBody::RegistrationResponse(response) = signal.body {
+            return self.handle_response(cx, leg, signal.request, response);
+        }
+        if let SignalBody::KeepAliveAck { observed } = signal.body {
+            return self.handle_keep_alive_ack(cx, signal.request, observed);
+        }
+        if let SignalBody::Refusal(refusal) = signal.body
+            && self.request.as_ref().is_some_and(|request| request.id == signal.request)
+        {
+            self.request = None;
+            return Some(ClientEvent::Refused(refusal));
+        }
+        Some(ClientEvent::Signal(Box::new(signal)))
+    }
+
+    fn handle_response<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: &Leg,
+        id: RequestId,
+        response: RegistrationResponse,
+    ) -> Option<ClientEvent> {
+        if response.epoch_seen > cx.epoch {
+            self.request = None;
+            return Some(ClientEvent::EpochBehind(response.epoch_seen));
+        }
+        let answers_open_request = match self.request.take() {
+            Some(request) if request.id == id => {
+                if request.backoff.copies() == 1 {
+                    self.rtt.sample(cx.now.since(request.backoff.started()));
+                }
+                true
+            }
+            other => {
+                self.request = other;
+                false
+            }
+        };
+        // The copy that went by the other family is answered too: it adds what
+        // the coordinator saw there.
+        let same_epoch = |registered: &Registered| registered.epoch == cx.epoch;
+        if !answers_open_request && !self.registered.as_ref().is_some_and(same_epoch) {
+            return None;
+        }
+        if let Some(token) = response.challenge {
+            self.begin_keep_alive(cx, leg.unpinned(), Some(token));
+        }
+        let is_ipv6 = |candidate: &Candidate| candidate.addr.is_ipv6();
+        let mut observed = self.registered.take().map_or(Vec::new(), |before| before.observed);
+        observed.retain(|seen| is_ipv6(seen) != is_ipv6(&response.observed));
+        observed.push(response.observed);
+        let keep_alive_every =
+            Some(Duration::from_secs(response.keep_alive.into())).filter(|every| !every.is_zero());
+        let lifetime = Duration::from_secs(response.lifetime.max(2).into());
+        self.registered = Some(Registered {
+            epoch: cx.epoch,
+            renew_at: cx.now + cx.rng.jitter(lifetime / 2),
+            keep_alive_every,
+            keep_alive_at: keep_alive_every.map(|every| cx.now + cx.rng.jitter(every)),
+            observed,
+        });
+        self.coordinators.learn(&response.coordinators);
+        answers_open_request.then(|| ClientEvent::Registered(Box::new(response)))
+    }
+
+    fn begin_keep_alive<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: Leg,
+        token: Option<Token>,
+    ) {
+        let id = RequestId::of_node(cx.rng.number());
+        let backoff = Backoff::patient(cx.now, &self.rtt);
+        self.keep_alive = Some(KeepAlive { id, token, leg, backoff });
+        self.send_keep_alive(cx);
+    }
+
+    fn send_keep_alive<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        let Some(keep_alive) = &mut self.keep_alive else { return };
+        keep_alive.backoff.sent(cx.now, cx.rng);
+        let body = SignalBody::KeepAlive { token: keep_alive.token };
+        let signal = Signal { request: keep_alive.id, body };
+        let leg = keep_alive.leg;
+        let _sent = self.send_by(cx, leg, &signal);
+    }
+
+    fn handle_keep_alive_ack<E>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        id: RequestId,
+        observed: Candidate,
+    ) -> Option<ClientEvent> {
+        let answered = self.keep_alive.take_if(|keep_alive| keep_alive.id == id)?;
+        if answered.backoff.copies() == 1 {
+            self.rtt.sample(cx.now.since(answered.backoff.started()));
+        }
+        let registered = self.registered.as_mut()?;
+        registered.keep_alive_at =
+            registered.keep_alive_every.map(|every| cx.now + cx.rng.jitter(every));
+        // Seen elsewhere than before: a NAT in between has changed its mapping.
+        let rebound = registered
+            .observed
+            .iter()
+            .any(|seen| seen.addr.is_ipv6() == observed.addr.is_ipv6() && *seen != observed);
+        rebound.then_some(ClientEvent::RegistrationDue)
+    }
+
+    /// Does what is due; call it until it returns `None`.
+    pub(crate) fn handle_timeout<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+    ) -> Option<ClientEvent> {
+        if self.legs.is_empty() {
+            return None;
+        }
+        if let Some(attempt) = &mut self.attempt
+            && attempt.is_due(cx.now)
+        {
+            if attempt.is_hopeless() {
+                self.coordinators.next();
+                self.choose_legs(cx.node);
+                self.attempt = None;
+                self.session = None;
+                self.begin_handshake(cx);
+                return self.note_unreachable();
+            }
+            attempt.send(cx, &self.legs);
+        }
+        if self.session.is_some()
+            && self.request.as_ref().is_some_and(|request| request.backoff.is_due(cx.now))
+        {
+            self.send_registration(cx);
+            let copies = self.request.as_ref().map_or(0, |request| request.backoff.copies());
+            if copies > PATIENCE {
+                return self.note_unreachable();
+            }
+        }
+        if self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.backoff.is_due(cx.now)) {
+            let copies = self.keep_alive.as_ref().map_or(0, |k| k.backoff.copies());
+            if copies >= PATIENCE {
+                self.keep_alive = None;
+                return Some(ClientEvent::RegistrationDue);
+            }
+            self.send_keep_alive(cx);
+        }
+        if let Some(registered) = &mut self.registered
+            && self.request.is_none()
+        {
+            if registered.renew_at <= cx.now {
+                registered.renew_at = cx.now + Duration::from_secs(30);
+                return Some(ClientEvent::RenewalDue);
+            }
+            if registered.keep_alive_at.is_some_and(|at| at <= cx.now) {
+                registered.keep_alive_at = None;
+                let leg = self.answered_by.filter(|leg| self.legs.contains(leg));
+                let leg = leg.unwrap_or(self.legs[0]);
+                self.begin_keep_alive(cx, leg, None);
+            }
+        }
+        None
+    }
+
+    fn note_unreachable(&mut self) -> Option<ClientEvent> {
+        (!std::mem::replace(&mut self.unreachable, true)).then_some(ClientEvent::Unreachable)
+    }
+
+    /// When something is due next.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.legs.is_empty() {
+            return None;
+        }
+        let attempt = self.attempt.as_ref().map(Attempt::deadline);
+        let request = self
+            .request
+            .as_ref()
+            .filter(|_| self.session.is_some())
+            .map(|request| request.backoff.next());
+        let keep_alive = self.keep_alive.as_ref().map(|keep_alive| keep_alive.backoff.next());
+        let registered = self.registered.as_ref().filter(|_| self.request.is_none());
+        let renew = registered.map(|registered| registered.renew_at);
+        let idle = registered.and_then(|registered| registered.keep_alive_at);
+        [attempt, request, keep_alive, renew, idle].into_iter().flatten().min()
+    }
+}

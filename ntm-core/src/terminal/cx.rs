@@ -1,0 +1,85 @@
+use std::net::SocketAddr;
+
+use super::config::TerminalConfig;
+use super::event::TerminalEvent;
+use super::surroundings::Surroundings;
+use crate::address::{Candidate, Leg, Scope};
+use crate::id::{Epoch, PathId};
+use crate::machine::{Node, Outbox};
+use crate::tunnel::CAPSULE_OVERHEAD;
+use crate::wire::TunnelRequest;
+use crate::{Rng, Time};
+
+/// The smallest inner limit: the IPv6 minimum. Below an outer 1,372 bytes the
+/// outer packet is fragmented instead.
+const LEAST_LIMIT: u32 = 1280;
+
+/// What a route's MTU is taken for while it is not known.
+const USUAL_MTU: u32 = 1500;
+
+/// What a tunnel needs of its terminal at every step.
+pub(super) struct Cx<'a> {
+    pub(super) now: Time,
+    pub(super) node: &'a Node,
+    /// Our epoch.
+    pub(super) epoch: Epoch,
+    pub(super) config: &'a TerminalConfig,
+    pub(super) surroundings: &'a Surroundings,
+    /// Where the coordinator sees us.
+    pub(super) observed: &'a [Candidate],
+    pub(super) rng: &'a mut Rng,
+    pub(super) out: &'a mut Outbox<TerminalEvent>,
+    pub(super) asks: &'a mut Vec<Ask>,
+}
+
+/// What a tunnel wants of its terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ask {
+    /// The path is dead: act as after a move, for this tunnel.
+    Recover(PathId),
+    /// Ask the coordinator how to reach the peer.
+    Direct(PathId),
+}
+
+impl Cx<'_> {
+    pub(super) fn event(&mut self, event: TerminalEvent) {
+        self.out.event(event);
+    }
+
+    /// The largest inner packet that fits the way to `remote`.
+    pub(super) fn limit_to(&self, remote: SocketAddr) -> u16 {
+        let mtu = self.surroundings.mtu_to(remote.ip()).unwrap_or(USUAL_MTU);
+        let outer = if remote.is_ipv6() { 48 } else { 28 } + CAPSULE_OVERHEAD as u32;
+        let limit = mtu.saturating_sub(outer).clamp(LEAST_LIMIT, u32::from(self.config.mtu));
+        u16::try_from(limit).unwrap_or(u16::MAX)
+    }
+
+    /// The way to a candidate, if we have its transport and its family.
+    pub(super) fn leg_to(&self, candidate: &Candidate) -> Option<Leg> {
+        let ipv6 = candidate.addr.is_ipv6();
+        let has_family = self.surroundings.claimed().iter().any(|own| own.addr.is_ipv6() == ipv6);
+        self.node.leg_to(candidate).filter(|_| has_family)
+    }
+
+    /// Whether a NAT lies between us and the coordinator in this family.
+    pub(super) fn is_natted(&self, ipv6: bool) -> bool {
+        self.observed
+            .iter()
+            .any(|seen| seen.addr.is_ipv6() == ipv6 && !self.surroundings.claimed().contains(seen))
+    }
+
+    /// Where else the peer may reach us: never a private address, which would
+    /// mean something else to it.
+    pub(super) fn own_candidates(&self) -> Vec<Candidate> {
+        let claimed = self.surroundings.claimed().iter();
+        let global = claimed.filter(|own| Scope::of(own.addr.ip()) == Scope::Global);
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for candidate in global.chain(self.observed) {
+            if !candidates.contains(candidate) {
+                candidates.push(*candidate);
+            }
+        }
+        candidates.truncate(TunnelRequest::MOST_CANDIDATES);
+        candidates
+    }
+}

@@ -1,0 +1,491 @@
+//! Movement: telling the peer where we are, following it where it goes, and
+//! choosing among ways by what has been proved.
+
+use std::time::Duration;
+
+use super::cx::{Ask, Cx};
+use super::event::{Phase, TerminalEvent};
+use super::remote::{PROBES, Why};
+use super::tunnel::Tunnel;
+use crate::Time;
+use crate::address::{Candidate, Leg};
+use crate::id::Epoch;
+use crate::machine::Backoff;
+use crate::wire::{Control, Punch, RouteDirection, Token, TunnelRequest, TunnelResponse};
+
+/// Direct ways that a Tunnel Request is sent by at once.
+const MOST_TARGETS: usize = 4;
+
+/// When a direction's candidates are checked, counted from its arrival.
+const BURST: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(60),
+    Duration::from_millis(140),
+];
+
+/// Our Tunnel Request that the peer has not answered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Update {
+    challenge: Token,
+    old_gone: bool,
+    backoff: Backoff,
+}
+
+/// Checks of the candidates of a direction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Burst {
+    since: Time,
+    round: usize,
+    legs: Vec<Leg>,
+    check: Check,
+}
+
+/// What candidates are checked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Check {
+    /// Our Tunnel Request: we begin.
+    Request,
+    /// A challenge, which opens our NAT as well: the peer begins.
+    Challenge,
+    /// Without a session, a datagram that only opens our NAT.
+    Punch,
+}
+
+/// The peer's packets suddenly come from elsewhere although it has not said
+/// that it moved: both ways are asked, and the old one stays if it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Contest {
+    challenger: Leg,
+    /// The new way has answered; if the old one has not by then, it wins.
+    decide_at: Option<Time>,
+}
+
+impl Tunnel {
+    /// We have moved (or left a dead path) under a new epoch: the table learns
+    /// it, relays are told, and the peer too unless the mode says to wait for
+    /// the coordinator's direction.
+    pub(super) fn moved(&mut self, cx: &mut Cx<'_>, old_gone: bool, tell_peer: bool) {
+        self.point_again(cx);
+        self.update = None;
+        self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
+        if tell_peer {
+            self.rebind(cx);
+            if self.is_live(cx.now) {
+                self.begin_update(cx, old_gone);
+            }
+        }
+    }
+
+    /// Sends a Tunnel Request by every way that may work.
+    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) {
+        let backoff = Backoff::urgent(cx.now, &self.rtt());
+        self.update = Some(Update { challenge: cx.rng.bytes(), old_gone, backoff });
+        self.send_update(cx);
+    }
+
+    fn send_update(&mut self, cx: &mut Cx<'_>) {
+        let legs = self.update_targets(cx);
+        let Some(update) = &mut self.update else { return };
+        update.backoff.sent(cx.now, cx.rng);
+        for leg in legs {
+            self.send_update_by(cx, &leg);
+        }
+    }
+
+    fn send_update_by(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
+        let Some(update) = &self.update else { return };
+        let request = Control::TunnelRequest(TunnelRequest {
+            epoch: cx.epoch,
+            challenge: update.challenge,
+            old_gone: update.old_gone,
+            candidates: cx.own_candidates(),
+        });
+        self.say(cx, leg, &request);
+    }
+
+    /// The way in use, the best of the others, and every relay that is bound.
+    fn update_targets(&self, cx: &Cx<'_>) -> Vec<Leg> {
+        let mut legs: Vec<Leg> = self.selected.iter().map(|selected| selected.leg).collect();
+        let mut direct: Vec<_> =
+            self.remotes.iter().filter(|remote| remote.relay.is_none()).collect();
+        direct.sort_by_key(|remote| {
+            let at = remote.confirmed.map(|confirmed| confirmed.at);
+            std::cmp::Reverse((at, remote.noted))
+        });
+        for remote in direct {
+            if legs.len() < MOST_TARGETS && !legs.iter().any(|leg| leg.same_remote(&remote.leg)) {
+                legs.push(remote.leg);
+            }
+        }
+        for leg in self.relay_legs() {
+            if !legs.iter().any(|known| known.same_remote(&leg)) {
+                legs.push(leg);
+            }
+        }
+        legs.retain(|leg| cx.surroundings.may_reach(leg.remote.ip()));
+        legs
+    }
+
+    /// Asks whether a way works.
+    pub(super) fn probe(&mut self, cx: &mut Cx<'_>, leg: &Leg, why: Why) {
+        let relay = self.relay_at(leg);
+        let keep = self.selected.map(|selected| selected.leg);
+        let remote = self.remotes.note(cx.now, leg, relay, keep);
+        let token = remote.challenge(cx.now, cx.rng, why);
+        if let Some(probe) = &mut remote.probe {
+            probe.backoff.sent(cx.now, cx.rng);
+        }
+        self.say(cx, leg, &Control::Challenge { epoch: cx.epoch, token });
+    }
+
+    /// The coordinator's direction for a tunnel with a live session: its
+    /// candidates are added, and checked in a short burst.
+    pub(super) fn directed(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
+        let legs = self.note_candidates(cx, direction);
+        if legs.is_empty() && self.relays.is_empty() {
+            return;
+        }
+        if direction.begin && self.update.is_none() {
+            self.begin_update(cx, false);
+        }
+        let check = if self.update.is_some() { Check::Request } else { Check::Challenge };
+        let legs = legs.into_iter().chain(self.relay_legs()).collect();
+        self.begin_burst(cx, legs, check);
+    }
+
+    /// Opens our NAT towards these, from where the peer will begin.
+    pub(super) fn punch(&mut self, cx: &mut Cx<'_>, legs: Vec<Leg>) {
+        self.begin_burst(cx, legs, Check::Punch);
+    }
+
+    fn begin_burst(&mut self, cx: &mut Cx<'_>, legs: Vec<Leg>, check: Check) {
+        self.burst = Some(Burst { since: cx.now, round: 0, legs, check });
+        self.burst_timeout(cx);
+    }
+
+    /// The candidates of a direction that is not older than what the peer said
+    /// itself, as ways.
+    pub(super) fn note_candidates(
+        &mut self,
+        cx: &mut Cx<'_>,
+        direction: &RouteDirection,
+    ) -> Vec<Leg> {
+        if direction.peer_epoch < self.peer_epoch {
+            return Vec::new();
+        }
+        let keep = self.selected.map(|selected| selected.leg);
+        let legs: Vec<_> =
+            direction.candidates.iter().filter_map(|candidate| cx.leg_to(candidate)).collect();
+        for leg in &legs {
+            self.remotes.note(cx.now, leg, None, keep);
+        }
+        legs
+    }
+
+    fn burst_timeout(&mut self, cx: &mut Cx<'_>) {
+        let Some(burst) = &mut self.burst else { return };
+        let mut due = false;
+        while burst.round < BURST.len() && burst.since + BURST[burst.round] <= cx.now {
+            burst.round += 1;
+            due = true;
+        }
+        let (legs, check) = (burst.legs.clone(), burst.check);
+        if burst.round == BURST.len() {
+            self.burst = None;
+        }
+        if !due {
+            return;
+        }
+        for leg in legs {
+            let settled = self
+                .remotes
+                .get(&leg)
+                .is_some_and(|remote| remote.is_current(self.peer_epoch, cx.epoch));
+            if settled && self.is_selected(&leg) {
+                continue;
+            }
+            match check {
+                Check::Request if self.update.is_some() => self.send_update_by(cx, &leg),
+                Check::Request | Check::Challenge => self.probe(cx, &leg, Why::Proof),
+                Check::Punch if self.is_live(cx.now) => {}
+                Check::Punch => {
+                    let punch = Punch { path: self.path, side: self.side };
+                    cx.out.send(leg, "Punch", punch.emit());
+                }
+            }
+        }
+    }
+
+    /// A control message from the peer, authenticated and new.
+    pub(super) fn handle_control(
+        &mut self,
+        cx: &mut Cx<'_>,
+        leg: &Leg,
+        control: Control,
+        bytes: usize,
+    ) {
+        let keep = self.selected.map(|selected| selected.leg);
+        let relay = self.relay_at(leg);
+        self.remotes.note(cx.now, leg, relay, keep).received += bytes as u64;
+        self.liveness.restart();
+        match control {
+            Control::TunnelRequest(request) => self.handle_request(cx, leg, &request),
+            Control::TunnelResponse(response) => self.handle_response(cx, leg, &response),
+            Control::Challenge { epoch, token } => {
+                if self.note_peer_epoch(cx, leg, epoch, false) {
+                    self.probe(cx, leg, Why::Proof);
+                }
+                self.say(cx, leg, &Control::ChallengeResponse { epoch: cx.epoch, token });
+                // The peer is there: our own news reaches it at once.
+                if self.update.is_some() {
+                    self.send_update_by(cx, leg);
+                }
+            }
+            Control::ChallengeResponse { epoch, token } => {
+                self.note_peer_epoch(cx, leg, epoch, false);
+                self.handle_challenge_response(cx, &token);
+            }
+            Control::KeepAlive => {}
+            // The peer said farewell.
+            Control::Close => self.close_sessions(cx),
+        }
+    }
+
+    fn handle_request(&mut self, cx: &mut Cx<'_>, leg: &Leg, request: &TunnelRequest) {
+        if request.epoch < self.peer_epoch {
+            return;
+        }
+        self.note_peer_epoch(cx, leg, request.epoch, request.old_gone);
+        if self.selected.is_none() {
+            self.select(cx, leg, None);
+        }
+        for candidate in &request.candidates {
+            self.note_candidate(cx, candidate);
+        }
+        let current = self
+            .remotes
+            .get(leg)
+            .is_some_and(|remote| remote.relay.is_some() || remote.is_proved(cx.now));
+        let challenge = if current {
+            None
+        } else {
+            let remote = self.remotes.note(cx.now, leg, None, Some(*leg));
+            let token = remote.challenge(cx.now, cx.rng, Why::Proof);
+            if let Some(probe) = &mut remote.probe {
+                probe.backoff.sent(cx.now, cx.rng);
+            }
+            Some(token)
+        };
+        let response = TunnelResponse { epoch: cx.epoch, echo: request.challenge, challenge };
+        self.say(cx, leg, &Control::TunnelResponse(response));
+        self.rebuilt(cx);
+        if self.update.is_some() {
+            self.send_update_by(cx, leg);
+        }
+    }
+
+    fn note_candidate(&mut self, cx: &mut Cx<'_>, candidate: &Candidate) {
+        let keep = self.selected.map(|selected| selected.leg);
+        if let Some(leg) = cx.leg_to(candidate)
+            && self.remotes.get(&leg).is_none()
+        {
+            self.remotes.note(cx.now, &leg, None, keep);
+        }
+    }
+
+    fn handle_response(&mut self, cx: &mut Cx<'_>, leg: &Leg, response: &TunnelResponse) {
+        self.note_peer_epoch(cx, leg, response.epoch, false);
+        if let Some(token) = response.challenge {
+            self.say(cx, leg, &Control::ChallengeResponse { epoch: cx.epoch, token });
+        }
+        let Some(update) = self.update.take_if(|update| update.challenge == response.echo) else {
+            return;
+        };
+        let keep = self.selected.map(|selected| selected.leg);
+        if update.backoff.copies() == 1 {
+            let rtt = cx.now.since(update.backoff.started());
+            self.remotes.note(cx.now, leg, None, keep).rtt.sample(rtt);
+        }
+        self.confirm(cx, leg);
+    }
+
+    /// Notes that the path works from where we are now.
+    pub(super) fn rebuilt(&mut self, cx: &mut Cx<'_>) {
+        if let Some(epoch) = self.rebuilding.take() {
+            let (phase, at) = (Phase::Rebuilt(self.path), cx.now);
+            cx.event(TerminalEvent::Phase { epoch, phase, at });
+        }
+    }
+
+    fn handle_challenge_response(&mut self, cx: &mut Cx<'_>, token: &Token) {
+        let answered = self
+            .remotes
+            .iter_mut()
+            .find_map(|remote| Some((remote.leg, remote.answered(cx.now, token)?)));
+        let Some((leg, (probe, rtt))) = answered else { return };
+        if probe.why == Why::Ping {
+            let (path, way) = (self.path, self.way(&leg));
+            cx.event(TerminalEvent::Pong { path, way, rtt });
+        }
+        self.confirm(cx, &leg);
+    }
+
+    /// The peer's epoch, from its own mouth. A higher one than before means that
+    /// it has moved, to where this came from: packets follow at once.
+    /// Returns whether it did, to an address that is not proved.
+    fn note_peer_epoch(
+        &mut self,
+        cx: &mut Cx<'_>,
+        leg: &Leg,
+        epoch: Epoch,
+        old_gone: bool,
+    ) -> bool {
+        if epoch <= self.peer_epoch {
+            return false;
+        }
+        self.peer_epoch = epoch;
+        self.contest = None;
+        if !self.is_selected(leg) {
+            let before = self.selected.map(|selected| selected.leg);
+            self.select(cx, leg, before.filter(|_| !old_gone));
+        }
+        self.selected.is_some_and(|selected| !selected.proved)
+    }
+
+    /// A way has answered: it is used if there is none in use, if the one in
+    /// use has not answered since either end moved, or if it is direct and the
+    /// other is relayed. Otherwise the first proved one stays.
+    pub(super) fn prefer(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
+        if let Some(contest) = &mut self.contest {
+            if contest.challenger.same_remote(leg) {
+                let old = self.selected.and_then(|selected| self.remotes.get(&selected.leg));
+                let patience = old.map_or(Duration::ZERO, |old| old.rtt.pto());
+                contest.decide_at = Some(cx.now + patience);
+            } else if self.is_selected(leg) {
+                self.contest = None;
+            }
+            return;
+        }
+        let Some(selected) = self.selected else { return self.select(cx, leg, None) };
+        if selected.leg.same_remote(leg) {
+            if !selected.proved {
+                self.point_again(cx);
+            }
+            return;
+        }
+        let (Some(used), Some(new)) = (self.remotes.get(&selected.leg), self.remotes.get(leg))
+        else {
+            return;
+        };
+        let stale = !used.is_current(self.peer_epoch, cx.epoch);
+        let upgrade = used.relay.is_some() && new.relay.is_none();
+        if stale || upgrade {
+            self.select(cx, leg, None);
+        }
+    }
+
+    /// Workers report a capsule from another address than the one in use, newer
+    /// than all before.
+    pub(super) fn seen(&mut self, cx: &mut Cx<'_>, leg: &Leg, epoch_low: u16) {
+        let Some(selected) = self.selected else { return };
+        if selected.leg.same_remote(leg) || !self.is_live(cx.now) {
+            return;
+        }
+        let ahead = epoch_low.wrapping_sub(self.peer_epoch.low()) as i16;
+        if ahead < 0 {
+            return;
+        }
+        if self.remotes.get(leg).is_none_or(|remote| remote.probe.is_none()) {
+            self.probe(cx, leg, Why::Proof);
+        }
+        let is_new = self.contest.as_ref().is_none_or(|c| !c.challenger.same_remote(leg));
+        if ahead == 0 && is_new {
+            self.probe(cx, &selected.leg, Why::Proof);
+            self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });
+        }
+    }
+
+    fn contest_timeout(&mut self, cx: &mut Cx<'_>) {
+        if let Some(contest) =
+            self.contest.take_if(|contest| contest.decide_at.is_some_and(|at| at <= cx.now))
+        {
+            self.select(cx, &contest.challenger, None);
+        }
+    }
+
+    /// An unproved way that nothing has proved in time: back to the last proved
+    /// one.
+    fn revert_timeout(&mut self, cx: &mut Cx<'_>) {
+        let Some(selected) = self.selected else { return };
+        let Some((_, before)) = selected.revert.filter(|(at, _)| *at <= cx.now) else { return };
+        let usable = |leg: &Leg| {
+            self.remotes
+                .get(leg)
+                .is_some_and(|remote| remote.is_proved(cx.now) || remote.relay.is_some())
+        };
+        let proved = before
+            .filter(usable)
+            .or_else(|| self.remotes.iter().map(|remote| remote.leg).find(|leg| usable(leg)));
+        match proved {
+            Some(leg) => self.select(cx, &leg, None),
+            None => self.deselect(cx),
+        }
+        cx.asks.push(Ask::Direct(self.path));
+    }
+
+    fn probe_timeout(&mut self, cx: &mut Cx<'_>) {
+        let due: Vec<Leg> = self
+            .remotes
+            .iter()
+            .filter(|r| r.probe.as_ref().is_some_and(|probe| probe.backoff.is_due(cx.now)))
+            .map(|remote| remote.leg)
+            .collect();
+        for leg in due {
+            let Some(remote) = self.remotes.get_mut(&leg) else { continue };
+            let Some(probe) = &remote.probe else { continue };
+            if probe.backoff.copies() >= PROBES {
+                let why = probe.why;
+                remote.probe = None;
+                if why == Why::Liveness && self.is_selected(&leg) {
+                    self.path_died(cx, &leg);
+                }
+                continue;
+            }
+            let why = probe.why;
+            self.probe(cx, &leg, why);
+        }
+    }
+
+    pub(super) fn movement_timeout(&mut self, cx: &mut Cx<'_>) {
+        if self.update.as_ref().is_some_and(|update| update.backoff.is_due(cx.now)) {
+            if self.is_live(cx.now) {
+                self.send_update(cx);
+            } else {
+                self.update = None;
+            }
+        }
+        self.burst_timeout(cx);
+        self.probe_timeout(cx);
+        self.contest_timeout(cx);
+        self.revert_timeout(cx);
+    }
+
+    pub(super) fn movement_deadline(&self) -> Option<(Time, &'static str)> {
+        let update = self.update.as_ref().map(|update| (update.backoff.next(), "Tunnel Request"));
+        let burst = self.burst.as_ref().and_then(|burst| {
+            BURST.get(burst.round).map(|offset| (burst.since + *offset, "candidate checks"))
+        });
+        let probe = self
+            .remotes
+            .iter()
+            .filter_map(|remote| remote.probe.as_ref())
+            .map(|probe| (probe.backoff.next(), "challenge"))
+            .min();
+        let contest =
+            self.contest.as_ref().and_then(|contest| contest.decide_at).map(|at| (at, "contest"));
+        let revert =
+            self.selected.and_then(|selected| selected.revert).map(|(at, _)| (at, "unproved path"));
+        [update, burst, probe, contest, revert].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,309 @@
+//! Relays: showing them our tickets, telling them when we move, and noticing
+//! when they are gone.
+
+use std::time::Duration;
+
+use super::cx::{Ask, Cx};
+use super::tunnel::Tunnel;
+use crate::Time;
+use crate::address::Leg;
+use crate::id::Epoch;
+use crate::machine::Backoff;
+use crate::wire::{Bind, BindAck, BindStatus, RelayGrant, RelayId, Token};
+
+/// Relays known for one tunnel.
+const MOST_RELAYS: usize = 4;
+/// A binding is refreshed this often, give or take a tenth.
+const REFRESH: Duration = Duration::from_secs(25);
+/// Unanswered Binds after which a relay is taken for dead.
+const PATIENCE: u32 = 4;
+/// A direct path that has worked this long needs no relay beside it.
+const KEEP_WARM: Duration = Duration::from_secs(10);
+/// A relayed tunnel asks for fresh tickets this long after the last ones.
+const TICKET_AGE: Duration = Duration::from_secs(300);
+
+/// A relay that the coordinator has granted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RelayUse {
+    grant: RelayGrant,
+    pub(super) leg: Leg,
+    granted: Time,
+    state: Binding,
+    /// The relay's last challenge, to be returned.
+    token: Option<Token>,
+}
+
+/// Whether the relay knows where we are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Binding {
+    /// Not used.
+    Idle,
+    /// A Bind is under way; `bound` was the epoch before it, if any.
+    Asked { backoff: Backoff, bound: Option<Epoch> },
+    /// It knows our address of this epoch.
+    Bound { epoch: Epoch, refresh_at: Time },
+    /// It said no, or nothing.
+    Failed,
+}
+
+impl RelayUse {
+    fn relay(&self) -> RelayId {
+        self.grant.relay()
+    }
+
+    fn is_usable(&self) -> bool {
+        match &self.state {
+            Binding::Idle | Binding::Failed => false,
+            Binding::Asked { .. } | Binding::Bound { .. } => true,
+        }
+    }
+
+    /// Whether the relay knows the address that we have now.
+    fn is_bound_at(&self, now_epoch: Epoch) -> bool {
+        match &self.state {
+            Binding::Bound { epoch, .. } => *epoch == now_epoch,
+            Binding::Asked { bound, .. } => *bound == Some(now_epoch),
+            Binding::Idle | Binding::Failed => false,
+        }
+    }
+}
+
+impl Tunnel {
+    /// Takes over the relays of a direction: the first is the one to use.
+    pub(super) fn grant_relays(&mut self, cx: &mut Cx<'_>, grants: &[RelayGrant]) {
+        let mut before = std::mem::take(&mut self.relays);
+        for grant in grants {
+            let Some(leg) = grant.candidates.iter().find_map(|c| cx.leg_to(c)) else { continue };
+            let known = before.iter().position(|relay| relay.relay() == grant.relay());
+            let known = known.map(|at| before.remove(at));
+            let (state, token) = match known {
+                Some(known) if known.leg == leg && known.state != Binding::Failed => {
+                    (known.state, known.token)
+                }
+                Some(_) | None => (Binding::Idle, None),
+            };
+            self.relays.push(RelayUse { grant: grant.clone(), leg, granted: cx.now, state, token });
+            self.remotes.note(cx.now, &leg, Some(grant.relay()), self.selected.map(|s| s.leg));
+        }
+        // The one in use stays, even if the coordinator would choose others now.
+        let in_use = self.selected.map(|selected| selected.leg);
+        let kept = before.into_iter().filter(|relay| {
+            relay.is_usable() && in_use.is_some_and(|leg| leg.same_remote(&relay.leg))
+        });
+        self.relays.extend(kept);
+        self.relays.truncate(MOST_RELAYS);
+        let relays = &self.relays;
+        self.remotes.retain(|remote| {
+            remote.relay.is_none_or(|id| relays.iter().any(|relay| relay.relay() == id))
+        });
+    }
+
+    /// Makes ourselves known to every granted relay that does not know us here.
+    pub(super) fn bind_relays(&mut self, cx: &mut Cx<'_>) {
+        for at in 0..self.relays.len() {
+            let under_way = matches!(self.relays[at].state, Binding::Asked { .. });
+            if !under_way && !self.relays[at].is_bound_at(cx.epoch) {
+                self.ask(cx, at, None);
+            }
+        }
+    }
+
+    /// Tells every relay that knows us that we have moved.
+    pub(super) fn rebind(&mut self, cx: &mut Cx<'_>) {
+        for at in 0..self.relays.len() {
+            if self.relays[at].is_usable() {
+                self.relays[at].token = None;
+                self.ask(cx, at, None);
+            }
+        }
+    }
+
+    /// The relay, if one listens at the other end of this leg.
+    pub(super) fn relay_at(&self, leg: &Leg) -> Option<RelayId> {
+        self.relays.iter().find(|relay| relay.leg.same_remote(leg)).map(RelayUse::relay)
+    }
+
+    /// The ways through relays that know us or are just being told, the one to
+    /// use first.
+    pub(super) fn relay_legs(&self) -> Vec<Leg> {
+        self.relays.iter().filter(|relay| relay.is_usable()).map(|relay| relay.leg).collect()
+    }
+
+    /// Starts a Bind with everything that makes it reliable.
+    fn ask(&mut self, cx: &mut Cx<'_>, at: usize, carried: Option<(&'static str, Vec<u8>)>) {
+        let rtt = self.remotes.get(&self.relays[at].leg).map(|r| r.rtt).unwrap_or_default();
+        let relay = &mut self.relays[at];
+        let bound = match &relay.state {
+            Binding::Bound { epoch, .. } => Some(*epoch),
+            Binding::Asked { bound, .. } => *bound,
+            Binding::Idle | Binding::Failed => None,
+        };
+        let mut backoff = Backoff::urgent(cx.now, &rtt);
+        backoff.sent(cx.now, cx.rng);
+        relay.state = Binding::Asked { backoff, bound };
+        self.send_bind(cx, at, carried);
+    }
+
+    fn send_bind(&mut self, cx: &mut Cx<'_>, at: usize, carried: Option<(&'static str, Vec<u8>)>) {
+        let relay = &self.relays[at];
+        let (name, carried) = match carried {
+            Some((_, datagram)) => ("Bind with message", datagram),
+            None => ("Bind", Vec::new()),
+        };
+        let bind = Bind {
+            path: self.path,
+            side: self.side,
+            ticket: relay.grant.ticket.clone(),
+            epoch: cx.epoch,
+            token: relay.token,
+            carried,
+        };
+        let datagram = bind.emit(&relay.grant.key);
+        cx.out.send(relay.leg, name, datagram);
+    }
+
+    /// Sends a datagram for the peer through a relay; one that does not know our
+    /// present address gets it inside a Bind.
+    pub(super) fn emit_relayed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        relay: RelayId,
+        name: &'static str,
+        datagram: Vec<u8>,
+    ) {
+        let Some(at) = self.relays.iter().position(|known| known.relay() == relay) else { return };
+        if self.relays[at].is_bound_at(cx.epoch) {
+            cx.out.send(self.relays[at].leg, name, datagram);
+        } else if matches!(self.relays[at].state, Binding::Asked { .. }) {
+            self.send_bind(cx, at, Some((name, datagram)));
+        } else {
+            self.ask(cx, at, Some((name, datagram)));
+        }
+    }
+
+    /// The relay's answer.
+    pub(super) fn handle_bind_ack(
+        &mut self,
+        cx: &mut Cx<'_>,
+        leg: &Leg,
+        ack: &BindAck,
+        datagram: &[u8],
+    ) {
+        let Some(at) = self.relays.iter().position(|relay| relay.leg.same_remote(leg)) else {
+            return;
+        };
+        let relay = &mut self.relays[at];
+        if ack.side != self.side
+            || ack.epoch != cx.epoch
+            || !BindAck::is_genuine(datagram, &relay.grant.key)
+        {
+            return;
+        }
+        cx.out.received(leg, "Bind Ack", datagram.len());
+        if let Binding::Asked { backoff, .. } = &relay.state
+            && backoff.copies() == 1
+            && let Some(remote) = self.remotes.get_mut(leg)
+            && remote.rtt.smoothed().is_none()
+        {
+            remote.rtt.sample(cx.now.since(backoff.started()));
+        }
+        match ack.status {
+            BindStatus::Bound | BindStatus::Challenge => {
+                let refresh_at = cx.now + cx.rng.jitter(REFRESH);
+                relay.state = Binding::Bound { epoch: cx.epoch, refresh_at };
+                if let Some(token) = ack.challenge {
+                    relay.token = Some(token);
+                    // Proof of our address: until then the relay sends little.
+                    self.ask(cx, at, None);
+                }
+            }
+            BindStatus::Expired | BindStatus::Quota | BindStatus::Busy | BindStatus::Address => {
+                self.relay_failed(cx, at);
+            }
+            // Somebody with our key is ahead of us: our next epoch will be higher.
+            BindStatus::Stale => relay.state = Binding::Failed,
+        }
+    }
+
+    fn relay_failed(&mut self, cx: &mut Cx<'_>, at: usize) {
+        self.relays[at].state = Binding::Failed;
+        let leg = self.relays[at].leg;
+        if self.is_selected(&leg) {
+            self.path_died(cx, &leg);
+        } else {
+            self.ask_direction(cx);
+        }
+    }
+
+    /// Asks for a direction, at most every few seconds.
+    pub(super) fn ask_direction(&mut self, cx: &mut Cx<'_>) {
+        const EVERY: Duration = Duration::from_secs(4);
+        if self.asked_direction.is_none_or(|at| cx.now.since(at) >= EVERY) {
+            self.asked_direction = Some(cx.now);
+            cx.asks.push(Ask::Direct(self.path));
+        }
+    }
+
+    pub(super) fn relaying_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.release_relays(cx);
+        for at in 0..self.relays.len() {
+            match &mut self.relays[at].state {
+                Binding::Asked { backoff, .. } if backoff.is_due(cx.now) => {
+                    if backoff.copies() > PATIENCE {
+                        self.relay_failed(cx, at);
+                    } else {
+                        backoff.sent(cx.now, cx.rng);
+                        self.send_bind(cx, at, None);
+                    }
+                }
+                Binding::Bound { refresh_at, .. } if *refresh_at <= cx.now => {
+                    self.ask(cx, at, None);
+                }
+                Binding::Idle | Binding::Asked { .. } | Binding::Bound { .. } | Binding::Failed => {
+                }
+            }
+        }
+        if self.ticket_due().is_some_and(|at| at <= cx.now) {
+            for relay in &mut self.relays {
+                relay.granted = cx.now;
+            }
+            self.ask_direction(cx);
+        }
+    }
+
+    /// Lets relays go that a direct path has made superfluous, and all of them
+    /// when the tunnel rests.
+    fn release_relays(&mut self, cx: &mut Cx<'_>) {
+        let superfluous = match self.selected {
+            Some(selected) => {
+                !self.is_relayed() && selected.proved && cx.now.since(selected.since) >= KEEP_WARM
+            }
+            None => !self.is_live(cx.now) && self.attempt.is_none(),
+        };
+        if superfluous {
+            for relay in &mut self.relays {
+                relay.state = Binding::Idle;
+            }
+        }
+    }
+
+    fn ticket_due(&self) -> Option<Time> {
+        let granted = self.relays.iter().map(|relay| relay.granted).min()?;
+        self.is_relayed().then_some(granted + TICKET_AGE)
+    }
+
+    pub(super) fn relaying_deadline(&self) -> Option<(Time, &'static str)> {
+        let binding = self.relays.iter().filter_map(|relay| match &relay.state {
+            Binding::Asked { backoff, .. } => Some((backoff.next(), "Bind")),
+            Binding::Bound { refresh_at, .. } => Some((*refresh_at, "relay binding")),
+            Binding::Idle | Binding::Failed => None,
+        });
+        let in_use = self.relays.iter().any(RelayUse::is_usable);
+        let release = self
+            .selected
+            .filter(|selected| in_use && selected.proved && !self.is_relayed())
+            .map(|selected| (selected.since + KEEP_WARM, "relay release"));
+        let ticket = self.ticket_due().map(|at| (at, "relay ticket"));
+        binding.chain(release).chain(ticket).min()
+    }
+}

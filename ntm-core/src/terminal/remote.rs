@@ -1,0 +1,212 @@
+use std::time::Duration;
+
+use crate::address::Leg;
+use crate::id::Epoch;
+use crate::machine::{Backoff, Rtt};
+use crate::wire::{RelayId, Token};
+use crate::{Rng, Time};
+
+/// Ways known for one tunnel.
+const MOST_REMOTES: usize = 12;
+
+/// How long an address stays proved after it answered last.
+pub(super) const VALIDITY: Duration = Duration::from_secs(60);
+
+/// Unanswered challenges after which a way is dead.
+pub(super) const PROBES: u32 = 3;
+
+/// A way to the peer, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Remote {
+    pub(super) leg: Leg,
+    /// The relay that it goes through.
+    pub(super) relay: Option<RelayId>,
+    pub(super) confirmed: Option<Confirmed>,
+    pub(super) probe: Option<Probe>,
+    /// Bytes of authenticated control messages that came from there.
+    pub(super) received: u64,
+    pub(super) rtt: Rtt,
+    /// When it was last heard from, or named to us.
+    pub(super) noted: Time,
+}
+
+/// The peer has answered a challenge on this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Confirmed {
+    pub(super) at: Time,
+    /// The peer's epoch at that time.
+    pub(super) peer: Epoch,
+    /// Ours.
+    pub(super) own: Epoch,
+}
+
+/// A challenge under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Probe {
+    pub(super) token: Token,
+    pub(super) backoff: Backoff,
+    pub(super) why: Why,
+}
+
+/// What a challenge is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Why {
+    /// Is this address real?
+    Proof,
+    /// Does the path still live?
+    Liveness,
+    /// A person asks.
+    Ping,
+}
+
+/// The ways known for a tunnel; at most one for each leg.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Remotes(Vec<Remote>);
+
+impl Remote {
+    /// Whether it answered within the last 60 s.
+    pub(super) fn is_proved(&self, now: Time) -> bool {
+        self.confirmed.is_some_and(|confirmed| now.since(confirmed.at) < VALIDITY)
+    }
+
+    /// Whether it answered since both ends last moved.
+    pub(super) fn is_current(&self, peer: Epoch, own: Epoch) -> bool {
+        self.confirmed.is_some_and(|c| c.peer >= peer && c.own >= own)
+    }
+
+    /// A challenge for this way; the one under way if there is one.
+    pub(super) fn challenge(&mut self, now: Time, rng: &mut Rng, why: Why) -> Token {
+        let fresh = || Probe { token: rng.bytes(), backoff: Backoff::patient(now, &self.rtt), why };
+        let probe = self.probe.get_or_insert_with(fresh);
+        if why != Why::Ping && probe.why == Why::Ping {
+            probe.why = why;
+        }
+        probe.token
+    }
+
+    /// Takes the answer to our challenge, if it is that.
+    pub(super) fn answered(&mut self, now: Time, token: &Token) -> Option<(Probe, Duration)> {
+        let probe = self.probe.take_if(|probe| probe.token == *token)?;
+        let rtt = now.since(probe.backoff.started());
+        if probe.backoff.copies() <= 1 {
+            self.rtt.sample(rtt);
+        }
+        Some((probe, rtt))
+    }
+}
+
+impl Remotes {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Remote> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Remote> {
+        self.0.iter_mut()
+    }
+
+    pub(super) fn get(&self, leg: &Leg) -> Option<&Remote> {
+        self.0.iter().find(|remote| remote.leg.same_remote(leg))
+    }
+
+    pub(super) fn get_mut(&mut self, leg: &Leg) -> Option<&mut Remote> {
+        self.0.iter_mut().find(|remote| remote.leg.same_remote(leg))
+    }
+
+    /// The way, known from now on. `keep` is never forgotten to make room.
+    pub(super) fn note(
+        &mut self,
+        now: Time,
+        leg: &Leg,
+        relay: Option<RelayId>,
+        keep: Option<Leg>,
+    ) -> &mut Remote {
+        if let Some(at) = self.0.iter().position(|remote| remote.leg.same_remote(leg)) {
+            let remote = &mut self.0[at];
+            remote.noted = now;
+            remote.relay = relay.or(remote.relay);
+            return &mut self.0[at];
+        }
+        if self.0.len() >= MOST_REMOTES {
+            self.forget_one(now, keep);
+        }
+        self.0.push(Remote {
+            leg: leg.unpinned(),
+            relay,
+            confirmed: None,
+            probe: None,
+            received: 0,
+            rtt: Rtt::default(),
+            noted: now,
+        });
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    fn forget_one(&mut self, now: Time, keep: Option<Leg>) {
+        let worth = |remote: &Remote| (remote.relay.is_some(), remote.is_proved(now), remote.noted);
+        let least = (0..self.0.len())
+            .filter(|at| !keep.is_some_and(|keep| keep.same_remote(&self.0[*at].leg)))
+            .min_by_key(|at| worth(&self.0[*at]));
+        if let Some(least) = least {
+            self.0.remove(least);
+        }
+    }
+
+    /// Forgets the ways through a relay that is not granted any more.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Remote) -> bool) {
+        self.0.retain(keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::TransportId;
+
+    fn leg(port: u16) -> Leg {
+        Leg::to(TransportId(0), ([203, 0, 113, 1], port).into())
+    }
+
+    #[test]
+    fn room_is_made_at_the_cost_of_the_oldest_unproved_way() {
+        let mut remotes = Remotes::default();
+        let at = |secs| Time::ZERO + Duration::from_secs(secs);
+        for port in 1..=MOST_REMOTES as u16 {
+            remotes.note(at(port.into()), &leg(port), None, None);
+        }
+        let proof = Confirmed { at: at(20), peer: Epoch(0), own: Epoch(0) };
+        remotes.get_mut(&leg(1)).unwrap().confirmed = Some(proof);
+        remotes.note(at(20), &leg(100), None, Some(leg(2)));
+        assert!(remotes.get(&leg(1)).is_some(), "proved");
+        assert!(remotes.get(&leg(2)).is_some(), "to be kept");
+        assert!(remotes.get(&leg(3)).is_none(), "the oldest of the others");
+        assert_eq!(remotes.iter().count(), MOST_REMOTES);
+    }
+
+    #[test]
+    fn a_proof_lasts_a_minute_and_belongs_to_its_epochs() {
+        let mut remotes = Remotes::default();
+        let remote = remotes.note(Time::ZERO, &leg(1), None, None);
+        assert!(!remote.is_proved(Time::ZERO));
+        remote.confirmed = Some(Confirmed { at: Time::ZERO, peer: Epoch(5), own: Epoch(9) });
+        assert!(remote.is_proved(Time::ZERO + Duration::from_secs(59)));
+        assert!(!remote.is_proved(Time::ZERO + VALIDITY));
+        assert!(remote.is_current(Epoch(5), Epoch(9)));
+        assert!(!remote.is_current(Epoch(6), Epoch(9)));
+        assert!(!remote.is_current(Epoch(5), Epoch(10)));
+    }
+
+    #[test]
+    fn only_the_token_that_was_asked_for_is_an_answer() {
+        let mut remotes = Remotes::default();
+        let mut rng = Rng::from_seed([1; 32]);
+        let remote = remotes.note(Time::ZERO, &leg(1), None, None);
+        let token = remote.challenge(Time::ZERO, &mut rng, Why::Proof);
+        assert_eq!(remote.challenge(Time::ZERO, &mut rng, Why::Proof), token, "the same again");
+        assert_eq!(remote.answered(Time::ZERO, &[0; 8]), None);
+        let later = Time::ZERO + Duration::from_millis(7);
+        let (_, rtt) = remote.answered(later, &token).unwrap();
+        assert_eq!(rtt, Duration::from_millis(7));
+        assert_eq!(remote.answered(later, &token), None);
+    }
+}

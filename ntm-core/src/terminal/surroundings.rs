@@ -1,0 +1,347 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::{Candidate, Prefix, Scope};
+use crate::machine::Node;
+use crate::plugin::{Route, Snapshot};
+use crate::wire::RegistrationRequest;
+
+/// What the terminal knows of its own addresses, and the decision whether a
+/// change of them is a move.
+///
+/// A move is: the system would now use another source, interface or network
+/// (the same interface plugged in anew) towards the coordinator or a live peer.
+/// Nothing else is; a new address that nothing would be sent from only changes
+/// what is claimed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Surroundings {
+    own_interface: Option<u32>,
+    ranges: Vec<Prefix>,
+    snapshot: Snapshot,
+    claimed: Vec<Candidate>,
+    ways: BTreeMap<IpAddr, Outlook>,
+}
+
+/// How a destination is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Outlook {
+    now: Option<Attachment>,
+    /// Before it was lost, if it is lost.
+    before: Option<Attachment>,
+}
+
+/// Where we are attached, as far as one destination is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Attachment {
+    source: IpAddr,
+    ifindex: u32,
+    generation: u64,
+    mtu: u32,
+}
+
+/// What a new look at the addresses means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Same,
+    /// Other addresses to claim, but no move.
+    Claims,
+    /// A move.
+    Moved {
+        /// The source used now.
+        source: IpAddr,
+        /// Nothing sent to the old source will arrive.
+        old_gone: bool,
+    },
+}
+
+impl Surroundings {
+    /// The virtual interface, whose addresses are never real ones.
+    pub(super) fn set_own_interface(&mut self, ifindex: Option<u32>) {
+        self.own_interface = ifindex;
+    }
+
+    /// The ranges of virtual addresses, which are never real ones.
+    pub(super) fn set_ranges(&mut self, ranges: Vec<Prefix>) {
+        self.ranges = ranges;
+    }
+
+    /// The addresses to claim.
+    pub(super) fn claimed(&self) -> &[Candidate] {
+        &self.claimed
+    }
+
+    /// Whether there is a way to `ip` now.
+    pub(super) fn has_route(&self, ip: IpAddr) -> bool {
+        self.ways.get(&ip).is_some_and(|outlook| outlook.now.is_some())
+    }
+
+    /// Whether something sent to `ip` may arrive: there is a way, or nobody has
+    /// asked.
+    pub(super) fn may_reach(&self, ip: IpAddr) -> bool {
+        self.ways.get(&ip).is_none_or(|outlook| outlook.now.is_some())
+    }
+
+    /// Whether it is known if there is a way to `ip`.
+    pub(super) fn is_known(&self, ip: IpAddr) -> bool {
+        self.ways.contains_key(&ip)
+    }
+
+    /// The largest IP packet on the way to `ip`, where known.
+    pub(super) fn mtu_to(&self, ip: IpAddr) -> Option<u32> {
+        self.ways.get(&ip).and_then(|outlook| outlook.now).map(|attachment| attachment.mtu)
+    }
+
+    /// Forgets destinations that are of no interest any more.
+    pub(super) fn keep_only(&mut self, destinations: &BTreeSet<IpAddr>) {
+        self.ways.retain(|ip, _| destinations.contains(ip));
+    }
+
+    /// Takes in the ways to destinations that were not asked about before.
+    pub(super) fn add_ways(&mut self, routes: &[(IpAddr, Option<Route>)]) {
+        for (ip, route) in routes {
+            let now = route.as_ref().and_then(|route| self.attachment(route));
+            self.ways.entry(*ip).or_insert(Outlook { now, before: None });
+        }
+    }
+
+    /// Takes in a new look at the addresses and the ways.
+    pub(super) fn update(
+        &mut self,
+        node: &Node,
+        snapshot: Snapshot,
+        routes: &[(IpAddr, Option<Route>)],
+    ) -> Verdict {
+        self.snapshot = snapshot;
+        let claimed = self.addresses(node);
+        let claims_changed = claimed != self.claimed;
+        self.claimed = claimed;
+        let mut verdict = if claims_changed { Verdict::Claims } else { Verdict::Same };
+        for (ip, route) in routes {
+            let attachment = route.as_ref().and_then(|route| self.attachment(route));
+            let is_new = !self.ways.contains_key(ip);
+            let outlook = self.ways.entry(*ip).or_default();
+            let before = outlook.now.or(outlook.before);
+            let lost_in_between = outlook.now.is_none() && outlook.before.is_some();
+            *outlook = Outlook {
+                now: attachment,
+                before: if attachment.is_some() { None } else { before },
+            };
+            let (Some(now), Some(before)) = (attachment, before) else { continue };
+            let here = |at: &Attachment| (at.source, at.ifindex, at.generation);
+            if !is_new && (lost_in_between || here(&now) != here(&before)) {
+                let old_gone = !self.has_usable(before.source) || now.source == before.source;
+                verdict = match verdict {
+                    Verdict::Moved { source, old_gone: and_gone } => {
+                        Verdict::Moved { source, old_gone: old_gone && and_gone }
+                    }
+                    Verdict::Same | Verdict::Claims => {
+                        Verdict::Moved { source: now.source, old_gone }
+                    }
+                };
+            }
+        }
+        verdict
+    }
+
+    fn attachment(&self, route: &Route) -> Option<Attachment> {
+        let interface = self.snapshot.interfaces.iter().find(|i| i.index == route.ifindex)?;
+        let through_ourselves = self.own_interface == Some(route.ifindex)
+            || self.ranges.iter().any(|range| range.contains(route.source));
+        (interface.running && !through_ourselves).then_some(Attachment {
+            source: route.source,
+            ifindex: route.ifindex,
+            generation: interface.generation,
+            mtu: route.mtu,
+        })
+    }
+
+    fn has_usable(&self, ip: IpAddr) -> bool {
+        self.snapshot
+            .interfaces
+            .iter()
+            .filter(|interface| interface.running)
+            .flat_map(|interface| &interface.addresses)
+            .any(|address| address.ip == ip && address.usable)
+    }
+
+    /// The real addresses of this machine, preferred ones first, each with the
+    /// port of every transport that carries its family.
+    fn addresses(&self, node: &Node) -> Vec<Candidate> {
+        let own = self.own_interface;
+        let mut addresses: Vec<_> = self
+            .snapshot
+            .interfaces
+            .iter()
+            .filter(|i| i.running && !i.loopback && Some(i.index) != own)
+            .flat_map(|interface| &interface.addresses)
+            .filter(|address| {
+                address.usable
+                    && Scope::of(address.ip) != Scope::Nowhere
+                    && !self.ranges.iter().any(|range| range.contains(address.ip))
+            })
+            .collect();
+        addresses.sort_by_key(|address| !address.preferred);
+        let mut claimed = Vec::new();
+        for transport in &node.transports {
+            for address in &addresses {
+                let addr = SocketAddr::new(address.ip, transport.port);
+                let candidate = Candidate { kind: transport.kind, addr };
+                if transport.carries(address.ip.is_ipv6()) && !claimed.contains(&candidate) {
+                    claimed.push(candidate);
+                }
+            }
+        }
+        claimed.truncate(RegistrationRequest::MOST_CLAIMED);
+        claimed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rng;
+    use crate::address::TransportKind;
+    use crate::crypto::Identity;
+    use crate::machine::TransportFacts;
+    use crate::plugin::{LocalAddress, LocalInterface};
+
+    fn node() -> Node {
+        Node {
+            identity: Identity::generate(&mut Rng::from_seed([0; 32])),
+            name: "mn.example".parse().unwrap(),
+            unix_at_zero: 0,
+            transports: vec![TransportFacts {
+                kind: TransportKind::UDP,
+                port: 4330,
+                ipv4: true,
+                ipv6: true,
+            }],
+        }
+    }
+
+    fn interface(index: u32, generation: u64, addresses: &[&str]) -> LocalInterface {
+        LocalInterface {
+            index,
+            name: format!("eth{index}"),
+            running: true,
+            generation,
+            loopback: false,
+            addresses: addresses
+                .iter()
+                .map(|ip| LocalAddress {
+                    ip: ip.parse().unwrap(),
+                    prefix: 24,
+                    usable: true,
+                    preferred: true,
+                })
+                .collect(),
+        }
+    }
+
+    fn route(source: &str, ifindex: u32) -> Option<Route> {
+        Some(Route { source: source.parse().unwrap(), ifindex, mtu: 1500 })
+    }
+
+    const DC: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
+
+    fn look(
+        surroundings: &mut Surroundings,
+        interfaces: &[LocalInterface],
+        way: Option<Route>,
+    ) -> Verdict {
+        let snapshot = Snapshot { interfaces: interfaces.to_vec() };
+        surroundings.update(&node(), snapshot, &[(DC, way)])
+    }
+
+    /// A terminal at 192.168.1.2 on interface 1.
+    fn settled() -> Surroundings {
+        let mut surroundings = Surroundings::default();
+        let verdict =
+            look(&mut surroundings, &[interface(1, 0, &["192.168.1.2"])], route("192.168.1.2", 1));
+        assert_eq!(verdict, Verdict::Claims, "the first look is no move");
+        surroundings
+    }
+
+    #[test]
+    fn another_source_is_a_move() {
+        let mut surroundings = settled();
+        let both = [interface(1, 0, &["192.168.1.2"]), interface(2, 0, &["10.0.0.7"])];
+        assert_eq!(look(&mut surroundings, &both, route("192.168.1.2", 1)), Verdict::Claims);
+        let moved = Verdict::Moved { source: "10.0.0.7".parse().unwrap(), old_gone: false };
+        assert_eq!(look(&mut surroundings, &both, route("10.0.0.7", 2)), moved);
+        assert_eq!(look(&mut surroundings, &both, route("10.0.0.7", 2)), Verdict::Same);
+    }
+
+    #[test]
+    fn an_address_that_is_lost_and_replaced_is_a_move_and_the_old_one_is_gone() {
+        let mut surroundings = settled();
+        assert_eq!(look(&mut surroundings, &[], None), Verdict::Claims);
+        assert!(!surroundings.has_route(DC));
+        let moved = Verdict::Moved { source: "10.0.0.7".parse().unwrap(), old_gone: true };
+        let after = [interface(1, 2, &["10.0.0.7"])];
+        assert_eq!(look(&mut surroundings, &after, route("10.0.0.7", 1)), moved);
+    }
+
+    #[test]
+    fn the_same_address_in_another_network_is_a_move() {
+        let mut surroundings = settled();
+        let moved = Verdict::Moved { source: "192.168.1.2".parse().unwrap(), old_gone: true };
+        let replugged = [interface(1, 2, &["192.168.1.2"])];
+        assert_eq!(look(&mut surroundings, &replugged, route("192.168.1.2", 1)), moved);
+        let mut surroundings = settled();
+        look(&mut surroundings, &[], None);
+        let back = [interface(1, 0, &["192.168.1.2"])];
+        assert_eq!(look(&mut surroundings, &back, route("192.168.1.2", 1)), moved);
+    }
+
+    #[test]
+    fn a_route_over_a_dead_carrier_is_none() {
+        let mut surroundings = settled();
+        let dead = LocalInterface { running: false, ..interface(1, 1, &["192.168.1.2"]) };
+        look(&mut surroundings, &[dead], route("192.168.1.2", 1));
+        assert!(!surroundings.has_route(DC));
+        assert_eq!(surroundings.claimed(), []);
+    }
+
+    #[test]
+    fn our_own_tunnel_is_neither_claimed_nor_a_way() {
+        let mut surroundings = settled();
+        surroundings.set_own_interface(Some(9));
+        surroundings.set_ranges(vec!["198.18.0.0/16".parse().unwrap()]);
+        let with_tunnel = [
+            interface(1, 0, &["192.168.1.2"]),
+            interface(9, 0, &["198.18.0.1"]),
+            interface(3, 0, &["198.18.0.9"]),
+        ];
+        assert_eq!(look(&mut surroundings, &with_tunnel, route("192.168.1.2", 1)), Verdict::Same);
+        look(&mut surroundings, &with_tunnel, route("198.18.0.1", 9));
+        assert!(!surroundings.has_route(DC));
+        look(&mut surroundings, &with_tunnel, route("198.18.0.9", 3));
+        assert!(!surroundings.has_route(DC));
+    }
+
+    #[test]
+    fn only_usable_addresses_are_claimed_and_preferred_ones_first() {
+        let mut surroundings = Surroundings::default();
+        let mut one = interface(1, 0, &["2001:db8::1", "2001:db8::2", "fe80::1", "2001:db8::3"]);
+        one.addresses[0].preferred = false;
+        one.addresses[3].usable = false;
+        look(&mut surroundings, &[one], None);
+        let claimed: Vec<_> =
+            surroundings.claimed().iter().map(|candidate| candidate.addr.to_string()).collect();
+        assert_eq!(claimed, ["[2001:db8::2]:4330", "[2001:db8::1]:4330"]);
+    }
+
+    #[test]
+    fn a_new_destination_is_a_base_line_and_no_move() {
+        let mut surroundings = settled();
+        let peer: IpAddr = [203, 0, 113, 9].into();
+        let snapshot = Snapshot { interfaces: vec![interface(1, 0, &["192.168.1.2"])] };
+        let routes = [(DC, route("192.168.1.2", 1)), (peer, route("192.168.1.2", 1))];
+        assert_eq!(surroundings.update(&node(), snapshot, &routes), Verdict::Same);
+        assert!(surroundings.has_route(peer));
+        surroundings.keep_only(&BTreeSet::from([DC]));
+        assert!(!surroundings.is_known(peer));
+    }
+}

@@ -1,0 +1,254 @@
+use std::time::Duration;
+
+use super::cx::Cx;
+use super::event::{TerminalEvent, Way};
+use super::liveness::Liveness;
+use super::movement::{Burst, Contest, Update};
+use super::relaying::RelayUse;
+use super::remote::{Remote, Remotes};
+use super::session::Session;
+use super::setup::{Attempt, HalfOpen};
+use crate::Time;
+use crate::address::{Leg, Vips};
+use crate::id::{Epoch, PathId, Side};
+use crate::machine::Rtt;
+use crate::tunnel::{Pointing, Proof, TableEvent};
+use crate::wire::{Control, PathRef, PeerInfo};
+
+/// A tunnel as the terminal machine knows it: who the peer is, the sessions
+/// with it, the ways to it, and which of them is in use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tunnel {
+    pub(super) path: PathId,
+    pub(super) side: Side,
+    pub(super) own: Vips,
+    pub(super) peer: PeerInfo,
+    /// The highest epoch that the peer itself has told us, authenticated.
+    pub(super) peer_epoch: Epoch,
+    /// The session that we send in.
+    pub(super) current: Option<Session>,
+    /// Sessions whose packets are still accepted.
+    pub(super) older: Vec<Session>,
+    /// Sessions that the peer began and has not confirmed yet.
+    pub(super) half_open: Vec<HalfOpen>,
+    /// A session that we are beginning.
+    pub(super) attempt: Option<Attempt>,
+    pub(super) last_slot: u8,
+    pub(super) remotes: Remotes,
+    pub(super) selected: Option<Selected>,
+    pub(super) relays: Vec<RelayUse>,
+    pub(super) update: Option<Update>,
+    pub(super) burst: Option<Burst>,
+    pub(super) contest: Option<Contest>,
+    pub(super) liveness: Liveness,
+    /// When a move last earned credit beyond the bound for unproved addresses.
+    pub(super) credited: Option<Time>,
+    /// When the coordinator was last asked on this tunnel's behalf.
+    pub(super) asked_direction: Option<Time>,
+    /// The epoch of our move after which the path is not known to work yet.
+    pub(super) rebuilding: Option<Epoch>,
+}
+
+/// The way in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Selected {
+    pub(super) leg: Leg,
+    /// Whether the table was told that it is proved.
+    pub(super) proved: bool,
+    /// If it is not proved by then, back to the way before it.
+    pub(super) revert: Option<(Time, Option<Leg>)>,
+    pub(super) since: Time,
+}
+
+impl Tunnel {
+    pub(super) fn new(
+        cx: &mut Cx<'_>,
+        path: PathId,
+        side: Side,
+        own: Vips,
+        peer: PeerInfo,
+    ) -> Self {
+        cx.event(TerminalEvent::Table(TableEvent::Open { path, side, own, peer: peer.vips }));
+        Self {
+            path,
+            side,
+            own,
+            peer,
+            peer_epoch: Epoch::default(),
+            current: None,
+            older: Vec::new(),
+            half_open: Vec::new(),
+            attempt: None,
+            last_slot: 0,
+            remotes: Remotes::default(),
+            selected: None,
+            relays: Vec::new(),
+            update: None,
+            burst: None,
+            contest: None,
+            liveness: Liveness::new(cx.now),
+            credited: None,
+            asked_direction: None,
+            rebuilding: None,
+        }
+    }
+
+    /// How the coordinator is told which tunnel is meant.
+    pub(super) fn reference(&self) -> Option<PathRef> {
+        self.peer.vips.iter().next().map(|peer| PathRef { path: self.path, peer })
+    }
+
+    /// Whether there is a session to send in.
+    pub(super) fn is_live(&self, now: Time) -> bool {
+        self.current.as_ref().is_some_and(|session| session.is_live(now))
+    }
+
+    /// The way in use.
+    pub(super) fn selected_remote(&self) -> Option<&Remote> {
+        self.selected.and_then(|selected| self.remotes.get(&selected.leg))
+    }
+
+    pub(super) fn is_selected(&self, leg: &Leg) -> bool {
+        self.selected.is_some_and(|selected| selected.leg.same_remote(leg))
+    }
+
+    /// Whether the way in use goes through a relay.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.selected_remote().is_some_and(|remote| remote.relay.is_some())
+    }
+
+    /// Round trips on the way in use, or on any.
+    pub(super) fn rtt(&self) -> Rtt {
+        let selected = self.selected_remote().map(|remote| remote.rtt);
+        let any = || {
+            self.remotes
+                .iter()
+                .map(|remote| remote.rtt)
+                .filter(|rtt| rtt.smoothed().is_some())
+                .min_by_key(|rtt| rtt.smoothed())
+        };
+        selected.filter(|rtt| rtt.smoothed().is_some()).or_else(any).unwrap_or_default()
+    }
+
+    pub(super) fn way(&self, leg: &Leg) -> Way {
+        let relayed = self.remotes.get(leg).is_some_and(|remote| remote.relay.is_some());
+        Way { leg: leg.unpinned(), relayed }
+    }
+
+    /// Says something to the peer by this way, inside the session.
+    pub(super) fn say(&mut self, cx: &mut Cx<'_>, leg: &Leg, control: &Control) {
+        let Some(session) = self.current.as_mut().filter(|session| session.is_live(cx.now)) else {
+            return;
+        };
+        let datagram = session.seal(self.path, self.side, cx.epoch, control);
+        self.emit(cx, leg, control.name(), datagram);
+    }
+
+    /// Sends a datagram for the peer by this way; through a relay that does not
+    /// know our present address yet, inside a Bind.
+    pub(super) fn emit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        leg: &Leg,
+        name: &'static str,
+        datagram: Vec<u8>,
+    ) {
+        match self.remotes.get(leg).and_then(|remote| remote.relay) {
+            Some(relay) => self.emit_relayed(cx, relay, name, datagram),
+            None => cx.out.send(leg.unpinned(), name, datagram),
+        }
+    }
+
+    /// Uses this way from now on.
+    pub(super) fn select(&mut self, cx: &mut Cx<'_>, leg: &Leg, fallback: Option<Leg>) {
+        let (proved, received) = {
+            let remote = self.remotes.note(cx.now, leg, None, Some(*leg));
+            (remote.is_proved(cx.now) || remote.relay.is_some(), remote.received)
+        };
+        let before = self.selected.map(|selected| selected.leg);
+        let proof = if proved {
+            Proof::Proved
+        } else {
+            Proof::Unproved { received, credit: self.move_credit(cx) }
+        };
+        let patience = 3 * self.rtt().pto().max(Duration::from_millis(333));
+        let revert = (!proved).then(|| (cx.now + patience, before.filter(|b| !b.same_remote(leg))));
+        self.selected = Some(Selected { leg: leg.unpinned(), proved, revert, since: cx.now });
+        self.contest = None;
+        self.liveness.restart();
+        let limit = cx.limit_to(leg.remote);
+        let pointing = Pointing { leg: leg.unpinned(), proof, fallback, limit };
+        let (path, epoch) = (self.path, cx.epoch);
+        cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(pointing), epoch }));
+        if before.is_none_or(|before| !before.same_remote(leg)) {
+            let (peer, vips) = (self.peer.name.clone(), self.peer.vips);
+            let way = self.way(leg);
+            cx.event(TerminalEvent::Connected { path, peer, vips, way });
+        }
+    }
+
+    /// Tells the table what it points to anew: the epoch, the proof or the MTU
+    /// has changed.
+    pub(super) fn point_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(selected) = &mut self.selected else { return };
+        let leg = selected.leg;
+        let proved = self
+            .remotes
+            .get(&leg)
+            .is_some_and(|remote| remote.is_proved(cx.now) || remote.relay.is_some());
+        // What is in use stays proved until something speaks against it.
+        selected.proved |= proved;
+        if selected.proved {
+            selected.revert = None;
+        }
+        let proof = if selected.proved {
+            Proof::Proved
+        } else {
+            let received = self.remotes.get(&leg).map_or(0, |remote| remote.received);
+            Proof::Unproved { received, credit: None }
+        };
+        let to = Pointing { leg, proof, fallback: None, limit: cx.limit_to(leg.remote) };
+        let (path, epoch) = (self.path, cx.epoch);
+        cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(to), epoch }));
+    }
+
+    /// No way is used from now on; packets wait for a while.
+    pub(super) fn deselect(&mut self, cx: &mut Cx<'_>) {
+        if self.selected.take().is_some() {
+            let (path, epoch) = (self.path, cx.epoch);
+            cx.event(TerminalEvent::Table(TableEvent::Point { path, to: None, epoch }));
+            cx.event(TerminalEvent::Disconnected { path });
+        }
+        self.contest = None;
+    }
+
+    /// The round trip by which a move earns credit: once in 30 s.
+    fn move_credit(&mut self, cx: &Cx<'_>) -> Option<Duration> {
+        const EVERY: Duration = Duration::from_secs(30);
+        if self.credited.is_some_and(|at| cx.now.since(at) < EVERY) {
+            return None;
+        }
+        let rtt = self.rtt().smoothed()?;
+        self.credited = Some(cx.now);
+        Some(rtt)
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.setup_timeout(cx);
+        self.movement_timeout(cx);
+        self.relaying_timeout(cx);
+        self.liveness_timeout(cx);
+    }
+
+    /// When something is due next, and what.
+    pub(super) fn deadline(&self) -> Option<(Time, &'static str)> {
+        let all = [
+            self.setup_deadline(),
+            self.movement_deadline(),
+            self.relaying_deadline(),
+            self.liveness_deadline(),
+        ];
+        all.into_iter().flatten().min()
+    }
+}
