@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use super::{Candidate, TransportKind};
 
 /// Where a node is, as far as the coordinator knows: what the node claims and
@@ -32,7 +30,7 @@ impl Location {
     }
 
     /// Whether the node claims exactly this address, so that no NAT lies between.
-    pub fn claims(&self, addr: SocketAddr) -> bool {
-        self.claimed.iter().any(|candidate| candidate.addr == addr)
+    pub fn claims(&self, candidate: &Candidate) -> bool {
+        self.claimed.contains(candidate)
     }
 }

@@ -23,7 +23,9 @@ mod watcher;
 pub use error::{Fault, PluginError};
 pub use interface::{Interface, InterfaceSettings};
 pub use lane::{Addr, Lane, RxSlot, Segments, TxPacket};
-pub use registry::{MemberRole, NodeRecord, Record, RecordKey, Registry, Write};
+pub use registry::{
+    MemberRole, MemberRoles, NoRole, NodeRecord, Record, RecordKey, Registry, Write,
+};
 pub use transport::Transport;
 pub use traversal::{Begin, Plan, PlanRequest, RelayOption, Traversal};
 pub use vip::Vip;

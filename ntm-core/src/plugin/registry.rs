@@ -63,22 +63,70 @@ pub struct NodeRecord {
     /// Its public key, unique in the domain.
     pub key: PublicKey,
     /// What it may be.
-    pub role: MemberRole,
+    pub roles: MemberRoles,
     /// Its virtual addresses, once it has registered as a terminal.
     pub vips: Option<Vips>,
 }
 
 /// What a member may be.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
     /// An NTM terminal.
-    #[default]
     Terminal,
     /// A relay server.
     Relay,
+}
+
+/// All that a member may be; at least one role, since a node may be several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<MemberRole>", into = "Vec<MemberRole>")]
+pub struct MemberRoles {
+    terminal: bool,
+    relay: bool,
+}
+
+/// A member without a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a member needs a role: `terminal`, `relay`, or both")]
+pub struct NoRole;
+
+impl MemberRoles {
+    /// Whether this is one of them.
+    pub fn contains(self, role: MemberRole) -> bool {
+        match role {
+            MemberRole::Terminal => self.terminal,
+            MemberRole::Relay => self.relay,
+        }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, other: impl Into<Self>) -> Self {
+        let other = other.into();
+        Self { terminal: self.terminal || other.terminal, relay: self.relay || other.relay }
+    }
+}
+
+impl From<MemberRole> for MemberRoles {
+    fn from(role: MemberRole) -> Self {
+        Self { terminal: role == MemberRole::Terminal, relay: role == MemberRole::Relay }
+    }
+}
+
+impl TryFrom<Vec<MemberRole>> for MemberRoles {
+    type Error = NoRole;
+
+    fn try_from(roles: Vec<MemberRole>) -> Result<Self, NoRole> {
+        roles.into_iter().map(Self::from).reduce(Self::with).ok_or(NoRole)
+    }
+}
+
+impl From<MemberRoles> for Vec<MemberRole> {
+    fn from(roles: MemberRoles) -> Self {
+        let all = [MemberRole::Terminal, MemberRole::Relay];
+        all.into_iter().filter(|role| roles.contains(*role)).collect()
+    }
 }
 
 /// What a record is found by.

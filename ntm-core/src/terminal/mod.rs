@@ -48,8 +48,8 @@ use crate::machine::{
 use crate::plugin::{MemberRole, Route, Snapshot};
 use crate::tunnel::{TableEvent, Traffic};
 use crate::wire::{
-    BindAck, Control, Cookie, Envelope, Handshake1, Handshake2, Header, Kind, RegistrationRequest,
-    RegistrationResponse, RequestId, RoleTag, Signal, SignalBody, Target,
+    BindAck, Control, Cookie, Envelope, Handshake1, Handshake2, Header, Kind, PathRef,
+    RegistrationRequest, RegistrationResponse, RequestId, RoleTag, Signal, SignalBody, Target,
 };
 use crate::{Rng, Time};
 

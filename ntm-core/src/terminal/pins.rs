@@ -30,8 +30,8 @@ pub(super) enum Verdict {
 }
 
 fn record(name: &NodeName, key: PublicKey) -> Write {
-    let (name, role, vips) = (name.clone(), MemberRole::Terminal, None);
-    Write::Put(Record::Node(NodeRecord { name, key, role, vips }))
+    let (name, roles, vips) = (name.clone(), MemberRole::Terminal.into(), None);
+    Write::Put(Record::Node(NodeRecord { name, key, roles, vips }))
 }
 
 impl Pins {

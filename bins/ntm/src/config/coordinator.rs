@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 
 use ntm_core::id::{NodeName, PublicKey};
-use ntm_core::plugin::MemberRole;
+use ntm_core::plugin::{MemberRole, MemberRoles};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::node::addresses;
@@ -46,23 +47,41 @@ pub struct Member {
     pub name: NodeName,
     /// Its key, unique in the domain.
     pub public_key: PublicKey,
-    /// What it may be: `terminal`, or `relay` (or `rs`).
-    #[serde(default, deserialize_with = "member_role")]
-    pub role: MemberRole,
+    /// What it may be: `"terminal"`, `"relay"` (or `"rs"`), or a list of both.
+    #[serde(rename = "role", default = "terminal", deserialize_with = "member_roles")]
+    pub roles: MemberRoles,
 }
 
-fn member_role<'de, D: Deserializer<'de>>(from: D) -> Result<MemberRole, D::Error> {
-    #[derive(Deserialize)]
+fn terminal() -> MemberRoles {
+    MemberRole::Terminal.into()
+}
+
+fn member_roles<'de, D: Deserializer<'de>>(from: D) -> Result<MemberRoles, D::Error> {
+    #[derive(Clone, Copy, Deserialize)]
     #[serde(rename_all = "lowercase")]
     enum Role {
         Terminal,
         #[serde(alias = "rs")]
         Relay,
     }
-    Ok(match Role::deserialize(from)? {
-        Role::Terminal => MemberRole::Terminal,
-        Role::Relay => MemberRole::Relay,
-    })
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`terminal`, `relay`, or a list of these")]
+    enum OneOrMore {
+        One(Role),
+        More(Vec<Role>),
+    }
+    let roles = match OneOrMore::deserialize(from)? {
+        OneOrMore::One(role) => vec![role],
+        OneOrMore::More(roles) => roles,
+    };
+    let roles: Vec<_> = roles
+        .into_iter()
+        .map(|role| match role {
+            Role::Terminal => MemberRole::Terminal,
+            Role::Relay => MemberRole::Relay,
+        })
+        .collect();
+    MemberRoles::try_from(roles).map_err(D::Error::custom)
 }
 
 /// `[relay]`: how a relay server serves.

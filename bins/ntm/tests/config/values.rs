@@ -81,8 +81,8 @@ format = "json"
     assert_eq!(config.coordinator.public, ["203.0.113.1:4330".parse().unwrap()]);
     let quota = config.coordinator.relay_quota;
     assert_eq!((quota.rate.get(), quota.bytes.get()), (1000, 5));
-    assert_eq!(config.member[0].role, MemberRole::Terminal);
-    assert_eq!(config.member[1].role, MemberRole::Relay);
+    assert_eq!(config.member[0].roles, MemberRole::Terminal.into());
+    assert_eq!(config.member[1].roles, MemberRole::Relay.into());
     assert!(config.relay.allow_private);
     assert_eq!(config.log.level.as_deref(), Some("debug"));
     assert_eq!(config.log.format, Some(LogFormat::Json));

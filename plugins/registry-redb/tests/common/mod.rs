@@ -62,7 +62,7 @@ pub(crate) fn node(number: u64) -> Record {
     Record::Node(NodeRecord {
         name: format!("node-{number}.example").parse().unwrap(),
         key: PublicKey::from_bytes(key),
-        role: MemberRole::Terminal,
+        roles: MemberRole::Terminal.into(),
         vips: Some(vips(number)),
     })
 }
