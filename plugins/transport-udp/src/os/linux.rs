@@ -132,3 +132,63 @@ pub(crate) fn force_receive_buffer(socket: &Socket, bytes: usize) -> bool {
 pub(crate) fn force_send_buffer(socket: &Socket, bytes: usize) -> bool {
     sockopt::set_socket_send_buffer_size_force(socket, bytes).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::sockopt::Ipv4RecvErr;
+    use ntm_core::plugin::{RxSlot, TxPacket};
+
+    use super::*;
+    use crate::Config;
+    use crate::bound::Bound;
+    use crate::send::{Gso, send};
+
+    fn loopback() -> (Bound, SocketAddr) {
+        let bound =
+            Bound::open(SocketAddr::from(([127, 0, 0, 1], 0)), &Config::default(), false).unwrap();
+        let own = bound.addr().unwrap();
+        (bound, own)
+    }
+
+    /// Everything that lies in the socket, as single datagrams with their ECN bits.
+    fn drain(bound: &Bound) -> Vec<(Vec<u8>, u8)> {
+        let mut buffer = vec![0; 65_535];
+        let mut all = Vec::new();
+        loop {
+            let mut slots = [RxSlot::new(&mut buffer)];
+            match bound.recv(&mut slots) {
+                Ok(_) => all.extend(slots[0].segments().map(|it| (it.to_vec(), slots[0].ecn))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return all,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_this_kernel_refuses_arrives_all_the_same_with_its_ecn_bits() {
+        let (bound, own) = loopback();
+        // More datagrams than any kernel takes in one call.
+        let gso = Gso::new(1_000);
+        let data: Vec<u8> = (0..200).flat_map(|number| [number; 10]).collect();
+        let mut packet = TxPacket::run(&data, 10, own.into());
+        packet.ecn = 1;
+        send(&packet, &gso, |message| bound.send(message)).unwrap();
+        let expected: Vec<_> = data.chunks(10).map(|it| (it.to_vec(), 1)).collect();
+        assert_eq!(drain(&bound), expected);
+        assert_eq!(gso.segments(), 1);
+    }
+
+    #[test]
+    fn a_port_that_refuses_datagrams_does_not_break_receiving() {
+        let (bound, own) = loopback();
+        // Only then does an unconnected socket hear of it at all.
+        setsockopt(&bound, Ipv4RecvErr, &true).unwrap();
+        let (gone, nobody) = loopback();
+        drop(gone);
+        let to = |addr: SocketAddr| TxPacket::new(b"hello", addr.into());
+        send(&to(nobody), &Gso::new(1), |message| bound.send(message)).unwrap();
+        assert_eq!(drain(&bound), []);
+        send(&to(own), &Gso::new(1), |message| bound.send(message)).unwrap();
+        assert_eq!(drain(&bound), [(b"hello".to_vec(), 0)]);
+    }
+}

@@ -63,6 +63,7 @@ fn ecn_bits_arrive_as_sent_in_both_families_and_directions() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_pinned_source_is_the_one_the_peer_sees() {
     let peer = open("127.0.0.1:0");
     let to = peer.local_addrs()[0];
@@ -197,6 +198,7 @@ fn flood(from: &Udp, to: &Udp, count: u32, pace: impl Fn(u32)) {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn loopback() -> u32 {
     let udp = open("127.0.0.1:0");
     send(&udp, &[TxPacket::new(b"which", udp.local_addrs()[0].into())]);
