@@ -6,8 +6,10 @@
 #![cfg(target_os = "linux")]
 
 mod clock;
+pub mod dhcp;
 mod error;
 mod family;
+pub mod host;
 pub mod link;
 pub mod nat;
 #[expect(clippy::wildcard_enum_match_arm, reason = "the kernel tells more than is asked")]
@@ -18,11 +20,13 @@ pub mod recorder;
 pub mod sandbox;
 mod segment;
 mod tools;
+pub mod topology;
 pub mod traffic;
 
 pub use clock::now;
 pub use error::{Error, Result};
 pub use family::Family;
+pub use host::Host;
 pub use link::{Conditions, Link};
 pub use nat::{Nat, Router};
 pub use netlink::Netlink;
@@ -31,3 +35,4 @@ pub use process::Process;
 pub use recorder::Recorder;
 pub use segment::{Fabric, Segment};
 pub use tools::Tools;
+pub use topology::{Lab, Site};

@@ -6,6 +6,7 @@ mod router;
 
 use std::fmt;
 
+pub(crate) use router::forward;
 pub use router::{Router, Side};
 
 /// How a router translates the addresses of those behind it, IPv4 and IPv6

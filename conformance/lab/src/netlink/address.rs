@@ -8,6 +8,7 @@ use rtnetlink::packet_route::address::{
 
 use super::Netlink;
 use crate::error::Result;
+use crate::family::Family;
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +68,19 @@ impl Netlink {
     /// # Errors
     /// There is no such interface, or the kernel refuses.
     pub fn flush_addresses(&self, name: &str) -> Result<()> {
+        Family::BOTH.into_iter().try_for_each(|family| self.flush_family(name, family))
+    }
+
+    /// As [`flush_addresses`](Self::flush_addresses), of one family.
+    ///
+    /// # Errors
+    /// As for `flush_addresses`.
+    pub fn flush_family(&self, name: &str, family: Family) -> Result<()> {
         for message in self.address_messages(name)? {
-            if Address::from_message(&message).is_some_and(|address| !address.link_local) {
+            let Some(address) = Address::from_message(&message) else { continue };
+            if !address.link_local && Family::from(address.net.addr()) == family {
                 let del = self.handle.address().del(message).execute();
-                self.ask(|| format!("take an address from {name}"), del)?;
+                self.ask(|| format!("take {} from {name}", address.net), del)?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 mod address;
 mod link;
+mod listen;
 mod neighbour;
 mod route;
 
@@ -14,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use address::Address;
 pub use link::Interface;
+pub(crate) use listen::{Listener, Stop};
 pub use route::Route;
 
 use crate::error::{Doing, Error, Result};

@@ -119,18 +119,24 @@ impl History {
         self.events.iter().filter(|event| event.at >= after).find(is).map(|event| event.at)
     }
 
-    pub(super) fn usable_source_at(&self, family: Family, after: Time) -> Option<Time> {
+    /// On any interface, or only on the one named.
+    pub(super) fn usable_source_at(
+        &self,
+        on: Option<&str>,
+        family: Family,
+        after: Time,
+    ) -> Option<Time> {
         let mut table = self.start.clone();
         let mut events = self.events.iter().peekable();
         while let Some(event) = events.next_if(|event| event.at <= after) {
             table.apply(&event.change);
         }
-        if table.has_usable_source(family) {
+        if table.has_usable_source(on, family) {
             return Some(after);
         }
         events.find_map(|event| {
             table.apply(&event.change);
-            table.has_usable_source(family).then_some(event.at)
+            table.has_usable_source(on, family).then_some(event.at)
         })
     }
 }
@@ -172,12 +178,15 @@ impl Table {
         self.addresses.iter().any(|(on, a)| *on == index && Family::from(a.net.addr()) == family)
     }
 
-    fn has_usable_source(&self, family: Family) -> bool {
+    fn has_usable_source(&self, on: Option<&str>, family: Family) -> bool {
         self.addresses.iter().any(|(index, address)| {
             Family::from(address.net.addr()) == family
                 && address.usable
                 && !address.link_local
-                && self.interfaces.get(index).is_some_and(|(_, running)| *running)
+                && self
+                    .interfaces
+                    .get(index)
+                    .is_some_and(|(name, running)| *running && on.is_none_or(|on| on == name))
                 && self.routes.iter().any(|route| {
                     route.is_default() && route.index == *index && route.family() == family
                 })
@@ -251,7 +260,9 @@ mod tests {
     }
 
     fn usable_at(changes: &[Change], family: Family, after: u64) -> Option<u64> {
-        history(changes).usable_source_at(family, Time::from_nanos(after)).map(Time::nanos)
+        history(changes)
+            .usable_source_at(Some("eth0"), family, Time::from_nanos(after))
+            .map(Time::nanos)
     }
 
     #[test]
@@ -308,6 +319,18 @@ mod tests {
             address("10.0.0.3/24", true),
         ];
         assert_eq!(usable_at(&changes, Family::V4, 4), None);
+    }
+
+    #[test]
+    fn the_other_interface_is_asked_for_or_not() {
+        let changes = [
+            carrier(true),
+            address("10.0.0.2/24", true),
+            Change::Route(default_route("10.0.0.1", ETH0)),
+        ];
+        let history = history(&changes);
+        let usable = |on| history.usable_source_at(on, Family::V4, Time::ZERO);
+        assert_eq!((usable(Some("wlan0")), usable(None)), (None, usable(Some("eth0"))));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What the kernel tells about links, addresses and routes, and when.
 
 mod history;
-mod listen;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,17 +13,28 @@ pub use history::{Change, Event};
 
 use crate::error::{Error, Result};
 use crate::family::Family;
+use crate::netlink::{Listener, Stop};
 use crate::netns::Netns;
 use history::History;
-use listen::Listener;
 
 /// Writes down every change of links, addresses and routes in a namespace with
 /// the moment it was heard of, some 50 µs after it happened.
 pub struct Recorder {
     name: String,
     shared: Arc<Shared>,
-    stop: Arc<listen::Stop>,
+    stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a host's kernel told of a move, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveSeen {
+    /// The carrier was lost.
+    pub carrier_down: Time,
+    /// It was there again.
+    pub carrier_up: Time,
+    /// There was a usable source address with a default route.
+    pub usable_source: Time,
 }
 
 #[derive(Default)]
@@ -74,9 +84,10 @@ impl Recorder {
     /// The first moment at or after this one at which the host could send to
     /// anywhere: an interface with a carrier, on it a usable (not tentative)
     /// address that is valid beyond its link, and a default route by it, all of
-    /// one family.
+    /// one family. Right after a plug was pulled the old ones still count: see
+    /// [`wait_for_move`](Self::wait_for_move).
     pub fn usable_source_at(&self, family: Family, after: Time) -> Option<Time> {
-        self.shared.lock().usable_source_at(family, after)
+        self.shared.lock().usable_source_at(None, family, after)
     }
 
     /// Waits until [`usable_source_at`](Self::usable_source_at) has an answer.
@@ -90,7 +101,7 @@ impl Recorder {
         limit: Duration,
     ) -> Result<Time> {
         let what = || format!("a usable {family} source address in {}", self.name);
-        self.wait(what, limit, |history| history.usable_source_at(family, after))
+        self.wait(what, limit, |history| history.usable_source_at(None, family, after))
     }
 
     /// Waits until an interface has got a carrier at or after this moment.
@@ -102,17 +113,39 @@ impl Recorder {
         self.wait(what, limit, |history| history.carrier_at(interface, true, after))
     }
 
-    fn wait(
+    /// Waits until the kernel has told the whole of a move that began at or after
+    /// this moment: the carrier lost, the carrier back, and a usable source
+    /// address of a family with a default route, all on one interface.
+    ///
+    /// # Errors
+    /// It had not in time.
+    pub fn wait_for_move(
+        &self,
+        interface: &str,
+        family: Family,
+        left: Time,
+        limit: Duration,
+    ) -> Result<MoveSeen> {
+        let what = || format!("a usable {family} source address on {interface} in {}", self.name);
+        self.wait(what, limit, |history| {
+            let carrier_down = history.carrier_at(interface, false, left)?;
+            let carrier_up = history.carrier_at(interface, true, carrier_down)?;
+            let usable_source = history.usable_source_at(Some(interface), family, carrier_up)?;
+            Some(MoveSeen { carrier_down, carrier_up, usable_source })
+        })
+    }
+
+    fn wait<T>(
         &self,
         what: impl FnOnce() -> String,
         limit: Duration,
-        get: impl Fn(&History) -> Option<Time>,
-    ) -> Result<Time> {
+        get: impl Fn(&History) -> Option<T>,
+    ) -> Result<T> {
         let deadline = Instant::now() + limit;
         let mut history = self.shared.lock();
         loop {
-            if let Some(time) = get(&history) {
-                return Ok(time);
+            if let Some(found) = get(&history) {
+                return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

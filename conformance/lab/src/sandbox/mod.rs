@@ -21,13 +21,16 @@ use nix::sys::signal::SigSet;
 
 pub use refusal::Refusal;
 
+use crate::dhcp;
+
 /// Moves the program into a sandbox: it starts anew inside, with the same
 /// arguments, and only there this function returns. Outside it waits, passes on
 /// `SIGINT` and `SIGTERM`, and ends the process with the inner exit code
 /// (128 + n after signal n). A refusal is said in one sentence on standard
 /// error and ends the process with code 1.
 ///
-/// Call it first thing in `main`: the process must have one thread.
+/// Call it first thing in `main`: the process must have one thread, and the lab
+/// starts the program again as the script of its DHCP clients.
 /// Inside, the user is root, the network namespace is empty but for a loopback
 /// that is up, `/run` is a fresh tmpfs, and nothing survives the outer process.
 pub fn enter() {
@@ -43,6 +46,7 @@ pub fn enter() {
 /// This machine does not let us make namespaces or TAP devices. The process
 /// may already be in half of them: say so and end.
 pub fn try_enter() -> Result<(), Refusal> {
+    dhcp::run_if_called();
     match env::var(STAGE) {
         Ok(stage) if stage == INSIDE && Path::new(MARK).exists() => {
             // The init blocks what it forwards, and a mask is inherited.
@@ -77,6 +81,6 @@ fn forwarded() -> SigSet {
     [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().collect()
 }
 
-fn complain(sentence: &str) {
+pub(crate) fn complain(sentence: &str) {
     let _ = writeln!(io::stderr(), "{sentence}");
 }

@@ -19,6 +19,8 @@ mod processes;
 mod records;
 #[cfg(target_os = "linux")]
 mod routers;
+#[cfg(target_os = "linux")]
+mod sites;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -36,6 +38,7 @@ fn main() -> std::process::ExitCode {
         links::trials(),
         records::trials(),
         routers::trials(),
+        sites::trials(),
     ];
     let trials = rooms.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

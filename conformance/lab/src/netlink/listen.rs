@@ -15,22 +15,22 @@ use crate::error::{Doing, Result};
 use crate::netns::Netns;
 
 /// A netlink socket that hears of links, addresses and routes.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     stop: Arc<Stop>,
 }
 
 /// Ends a listener's loop.
-pub(super) struct Stop(EventFd);
+pub(crate) struct Stop(EventFd);
 
 impl Stop {
-    pub(super) fn now(&self) {
+    pub(crate) fn now(&self) {
         let _ = self.0.write(1);
     }
 }
 
 impl Listener {
-    pub(super) fn open(netns: &Netns) -> Result<Self> {
+    pub(crate) fn open(netns: &Netns) -> Result<Self> {
         let open = || {
             let mut socket = Socket::new(NETLINK_ROUTE)?;
             // A burst of routes must not overflow it; more than the system
@@ -46,13 +46,13 @@ impl Listener {
         Ok(Self { socket, stop: Arc::new(Stop(stop)) })
     }
 
-    pub(super) fn stop(&self) -> Arc<Stop> {
+    pub(crate) fn stop(&self) -> Arc<Stop> {
         self.stop.clone()
     }
 
     /// Calls back with each message until stopped; with `None` where messages
     /// were lost.
-    pub(super) fn run(&self, mut hear: impl FnMut(Time, Option<RouteNetlinkMessage>)) {
+    pub(crate) fn run(&self, mut hear: impl FnMut(Time, Option<RouteNetlinkMessage>)) {
         loop {
             let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
             let mut fds = [readable(self.socket.as_fd()), readable(self.stop.0.as_fd())];
