@@ -7,6 +7,7 @@ mod handshake;
 pub use addresses::CoordinatorAddress;
 use addresses::Coordinators;
 use handshake::Attempt;
+pub(crate) use handshake::prologue;
 
 use std::net::IpAddr;
 use std::time::Duration;

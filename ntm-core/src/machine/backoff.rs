@@ -69,11 +69,6 @@ impl Backoff {
     pub(crate) fn copies(&self) -> u32 {
         self.sent
     }
-
-    /// Sends it again at once, without another change to the plan.
-    pub(crate) fn hurry(&mut self, now: Time) {
-        self.next = self.next.min(now);
-    }
 }
 
 #[cfg(test)]

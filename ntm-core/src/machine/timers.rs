@@ -33,6 +33,11 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
+    /// Whether there is a deadline for `reason`.
+    pub(crate) fn is_set(&self, reason: &K) -> bool {
+        self.by_reason.contains_key(reason)
+    }
+
     /// The next deadline.
     pub(crate) fn next(&self) -> Option<(Time, K)> {
         self.by_time.first().copied()

@@ -10,7 +10,8 @@ pub use ntm_abi::{Addr, RxSlot, Segments, TxPacket};
 /// # For implementers
 ///
 /// - `fd` is *level-triggered*: it polls readable for exactly as long as
-///   `try_recv` has something to give. It stays the same descriptor for the
+///   `try_recv` has something to give, be it an error (then perhaps with `ERR`
+///   or `HUP` alone: workers take either for readable). It stays the same descriptor for the
 ///   lane's life. A false "readable" costs the worker a turn; a missed one
 ///   leaves packets lying until the next arrives.
 /// - No method blocks and none waits for a runtime: a worker thread calls them
@@ -24,10 +25,12 @@ pub trait Lane: Send + Sync {
 
     /// Hands over packets, in order; returns how many were taken.
     ///
-    /// The rest is dropped by the caller and counted, as at a network card
+    /// A caller that cares why not all were taken calls again with the rest;
+    /// one that does not drops the rest and counts it, as at a network card
     /// whose ring is full. An entry that is a run counts as taken when all of
-    /// its datagrams are. To an interface, `remote` and `local` are unused and
-    /// each datagram is one IP packet.
+    /// its datagrams are, though a run too long for one system call may have
+    /// gone in part. To an interface, `remote` and `local` are unused and each
+    /// datagram is one IP packet.
     ///
     /// # Errors
     /// `WouldBlock` when not even the first was taken and the lane is merely
@@ -37,7 +40,8 @@ pub trait Lane: Send + Sync {
     fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize>;
 
     /// Fills slots with what has arrived, in order; returns how many were
-    /// filled. At least one when `Ok`.
+    /// filled. At least one when `Ok`. A slot that is to take whole runs has
+    /// 65,535 bytes; what does not fit is cut off.
     ///
     /// # Errors
     /// `WouldBlock` when nothing has arrived. Any other error means that this

@@ -2,10 +2,10 @@ use std::net::SocketAddr;
 
 use super::config::TerminalConfig;
 use super::event::TerminalEvent;
-use super::surroundings::Surroundings;
 use crate::address::{Candidate, Leg, Scope};
 use crate::id::{Epoch, PathId};
 use crate::machine::{Node, Outbox};
+use crate::surroundings::Surroundings;
 use crate::tunnel::CAPSULE_OVERHEAD;
 use crate::wire::TunnelRequest;
 use crate::{Rng, Time};

@@ -3,7 +3,6 @@
 //!
 //! This file only takes inputs apart and puts outputs together. The concerns:
 //!
-//! - `surroundings`: our own addresses, and what counts as a move.
 //! - `direction`: asking the coordinator, and doing what it directs.
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
 //!   `session` (keys), `remote` (the ways to the peer), `movement` (telling and
@@ -22,7 +21,6 @@ mod remote;
 mod session;
 mod setup;
 mod status;
-mod surroundings;
 mod tunnel;
 
 pub use config::{Mode, TerminalConfig};
@@ -36,7 +34,6 @@ use cx::{Ask, Cx};
 use direction::Requests;
 use pins::Pins;
 use remote::Why;
-use surroundings::{Surroundings, Verdict};
 use tunnel::Tunnel;
 
 use crate::address::{Leg, Prefix, Vips};
@@ -46,6 +43,7 @@ use crate::machine::{
     Admission, Context, Effect, EffectId, Effects, Gate, Node, Outbox, Outcome, Timers,
 };
 use crate::plugin::{MemberRole, Route, Snapshot};
+use crate::surroundings::{Surroundings, Verdict};
 use crate::tunnel::{TableEvent, Traffic};
 use crate::wire::{
     BindAck, Control, Cookie, Envelope, Handshake1, Handshake2, Header, Kind, PathRef,

@@ -9,9 +9,10 @@
 //! pointer swap; no packet waits for it.
 //!
 //! Read in this order: [`publish`] (the exclusion), `keys`, `replay`,
-//! `endpoint`, `entry`, `table`, `capsule`, `hold`.
+//! `endpoint`, `entry`, `table`, `capsule`, `hold`, `carrier`.
 
 mod capsule;
+mod carrier;
 mod endpoint;
 mod entry;
 mod hash;
@@ -24,10 +25,12 @@ mod replay;
 mod table;
 
 pub use capsule::{CAPSULE_OVERHEAD, OpenError, Opened, seal};
+pub use carrier::{Carrier, Dropped, Inbound, Outbound, Seen};
+pub(crate) use endpoint::AMPLIFICATION;
 pub use endpoint::{Endpoint, Meter, Pointing, Proof};
 pub use entry::{State, Traffic, Tunnel};
 pub use hash::KeyedHash;
 pub use hold::{Held, Hold};
 pub use keys::{ReceiveKey, SendKey};
 pub use replay::{Replay, Window};
-pub use table::{Direction, Table, TableEvent, TableReader};
+pub use table::{Direction, Table, TableEvent, TableReader, Tunnels};

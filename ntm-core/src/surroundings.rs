@@ -6,7 +6,7 @@ use crate::machine::Node;
 use crate::plugin::{Route, Snapshot};
 use crate::wire::RegistrationRequest;
 
-/// What the terminal knows of its own addresses, and the decision whether a
+/// What a node knows of its own addresses, and the decision whether a
 /// change of them is a move.
 ///
 /// A move is: the system would now use another source, interface or network
@@ -14,7 +14,7 @@ use crate::wire::RegistrationRequest;
 /// Nothing else is; a new address that nothing would be sent from only changes
 /// what is claimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     own_interface: Option<u32>,
     ranges: Vec<Prefix>,
     snapshot: Snapshot,
@@ -41,7 +41,7 @@ struct Attachment {
 
 /// What a new look at the addresses means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing.
     Same,
     /// Other addresses to claim, but no move.
@@ -57,48 +57,48 @@ pub(super) enum Verdict {
 
 impl Surroundings {
     /// The virtual interface, whose addresses are never real ones.
-    pub(super) fn set_own_interface(&mut self, ifindex: Option<u32>) {
+    pub(crate) fn set_own_interface(&mut self, ifindex: Option<u32>) {
         self.own_interface = ifindex;
     }
 
     /// The ranges of virtual addresses, which are never real ones.
-    pub(super) fn set_ranges(&mut self, ranges: Vec<Prefix>) {
+    pub(crate) fn set_ranges(&mut self, ranges: Vec<Prefix>) {
         self.ranges = ranges;
     }
 
     /// The addresses to claim.
-    pub(super) fn claimed(&self) -> &[Candidate] {
+    pub(crate) fn claimed(&self) -> &[Candidate] {
         &self.claimed
     }
 
     /// Whether there is a way to `ip` now.
-    pub(super) fn has_route(&self, ip: IpAddr) -> bool {
+    pub(crate) fn has_route(&self, ip: IpAddr) -> bool {
         self.ways.get(&ip).is_some_and(|outlook| outlook.now.is_some())
     }
 
     /// Whether something sent to `ip` may arrive: there is a way, or nobody has
     /// asked.
-    pub(super) fn may_reach(&self, ip: IpAddr) -> bool {
+    pub(crate) fn may_reach(&self, ip: IpAddr) -> bool {
         self.ways.get(&ip).is_none_or(|outlook| outlook.now.is_some())
     }
 
     /// Whether it is known if there is a way to `ip`.
-    pub(super) fn is_known(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_known(&self, ip: IpAddr) -> bool {
         self.ways.contains_key(&ip)
     }
 
     /// The largest IP packet on the way to `ip`, where known.
-    pub(super) fn mtu_to(&self, ip: IpAddr) -> Option<u32> {
+    pub(crate) fn mtu_to(&self, ip: IpAddr) -> Option<u32> {
         self.ways.get(&ip).and_then(|outlook| outlook.now).map(|attachment| attachment.mtu)
     }
 
     /// Forgets destinations that are of no interest any more.
-    pub(super) fn keep_only(&mut self, destinations: &BTreeSet<IpAddr>) {
+    pub(crate) fn keep_only(&mut self, destinations: &BTreeSet<IpAddr>) {
         self.ways.retain(|ip, _| destinations.contains(ip));
     }
 
     /// Takes in the ways to destinations that were not asked about before.
-    pub(super) fn add_ways(&mut self, routes: &[(IpAddr, Option<Route>)]) {
+    pub(crate) fn add_ways(&mut self, routes: &[(IpAddr, Option<Route>)]) {
         for (ip, route) in routes {
             let now = route.as_ref().and_then(|route| self.attachment(route));
             self.ways.entry(*ip).or_insert(Outlook { now, before: None });
@@ -106,7 +106,7 @@ impl Surroundings {
     }
 
     /// Takes in a new look at the addresses and the ways.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         node: &Node,
         snapshot: Snapshot,

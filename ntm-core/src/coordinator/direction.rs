@@ -1,0 +1,496 @@
+//! The route decision, and telling both ends of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::members::Station;
+use super::relays::Relay;
+use super::{Coordinator, CoordinatorEvent, Failure, Why};
+use crate::Time;
+use crate::address::Leg;
+use crate::id::{PathId, PublicKey, Side};
+use crate::machine::{Backoff, Effect, Rtt};
+use crate::plugin::{Begin, MemberRole, NodeRecord, Plan, PlanRequest, PluginError};
+use crate::wire::{
+    DirectionRequest, PathRef, PeerInfo, Reason, Refusal, RelayDirection, RequestId,
+    RouteDirection, Signal, SignalBody, Target,
+};
+
+/// Directions under way at once.
+const MOST_EXCHANGES: usize = 65_536;
+/// Of these, begun by one node.
+const MOST_OF_ONE: usize = 64;
+/// Copies of a direction before its receiver counts as absent.
+const MOST_COPIES: u32 = 6;
+/// An answer is repeated on demand for this long.
+const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Names an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ExchangeId(u64);
+
+/// The directions under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Directions {
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+    /// Messages that wait for an acknowledgement.
+    unacknowledged: BTreeMap<RequestId, Unacknowledged>,
+    next: u64,
+}
+
+/// A pair being directed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Exchange {
+    path: PathId,
+    initiator: PublicKey,
+    responder: PublicKey,
+    reason: Reason,
+    /// The initiator's own request, which the direction to it answers.
+    answers: Option<RequestId>,
+    /// The relays that the plan's numbers mean.
+    relays: Vec<Relay>,
+    /// The direction for the initiator, waiting for the responder's Ack or kept
+    /// for repetition.
+    for_initiator: Option<RouteDirection>,
+    answered: Option<Time>,
+    began: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Unacknowledged {
+    to: Station,
+    body: SignalBody,
+    backoff: Backoff,
+    /// The exchange that goes on when it is acknowledged.
+    then: Option<ExchangeId>,
+    path: PathId,
+}
+
+fn terminal(key: PublicKey) -> Station {
+    Station { key, role: MemberRole::Terminal }
+}
+
+impl Directions {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let resend = self.unacknowledged.values().map(|waiting| waiting.backoff.next()).min();
+        let forget = self
+            .exchanges
+            .values()
+            .map(|exchange| exchange.answered.unwrap_or(exchange.began) + REMEMBERED)
+            .min();
+        [resend, forget].into_iter().flatten().min()
+    }
+
+    /// Drops what is under way for a path: something newer takes its place.
+    fn supersede(&mut self, path: PathId) {
+        self.unacknowledged.retain(|_, waiting| waiting.path != path);
+        self.exchanges.retain(|_, e| e.path != path || e.answers.is_some() && e.answered.is_some());
+    }
+
+    /// Drops what concerns a node that is no member any more.
+    pub(super) fn forget(&mut self, key: &PublicKey) {
+        self.exchanges.retain(|_, e| e.initiator != *key && e.responder != *key);
+        self.unacknowledged.retain(|_, waiting| waiting.to.key != *key);
+    }
+}
+
+impl Coordinator {
+    pub(super) fn handle_direction_request(
+        &mut self,
+        now: Time,
+        station: Station,
+        leg: &Leg,
+        id: RequestId,
+        request: &DirectionRequest,
+    ) {
+        let known = self
+            .directions
+            .exchanges
+            .values()
+            .find(|e| e.initiator == station.key && e.answers == Some(id));
+        if let Some(exchange) = known {
+            if let Some(direction) =
+                exchange.for_initiator.clone().filter(|_| exchange.answered.is_some())
+            {
+                let body = SignalBody::RouteDirection(direction);
+                self.tell_at(station, leg, &Signal { request: id, body });
+            }
+            return;
+        }
+        match self.admit(station, request) {
+            Ok((path, responder)) => {
+                self.begin(now, path, station.key, responder, Reason::Start, Some(id));
+            }
+            Err(refusal) => self.refuse(station, leg, id, refusal),
+        }
+    }
+
+    fn refuse(&mut self, station: Station, leg: &Leg, request: RequestId, refusal: Refusal) {
+        if let Some(record) = self.members.get(&station.key) {
+            let name = record.name.clone();
+            self.out.event(CoordinatorEvent::Refused { name, refusal });
+        }
+        let body = SignalBody::Refusal(refusal);
+        self.tell_at(station, leg, &Signal { request, body });
+    }
+
+    /// Whether the asker may have this direction, and for which path to whom.
+    fn admit(
+        &self,
+        station: Station,
+        request: &DirectionRequest,
+    ) -> Result<(PathId, PublicKey), Refusal> {
+        if station.role != MemberRole::Terminal || self.members.presence(station).is_none() {
+            return Err(Refusal::Unregistered);
+        }
+        let asker = self.members.get(&station.key).ok_or(Refusal::Unregistered)?;
+        let target = self.members.find(&request.target).ok_or(Refusal::Unknown)?;
+        let path = self.path_of(asker, target)?;
+        if request.path.is_some_and(|claimed| claimed != path) {
+            return Err(Refusal::WrongPath);
+        }
+        if self.members.presence(terminal(target.key)).is_none() {
+            return Err(Refusal::Absent);
+        }
+        let of_one =
+            self.directions.exchanges.values().filter(|e| e.initiator == station.key).count();
+        if of_one >= MOST_OF_ONE || self.directions.exchanges.len() >= MOST_EXCHANGES {
+            return Err(Refusal::Busy);
+        }
+        Ok((path, target.key))
+    }
+
+    /// The Path ID of two members, if they may talk: all terminals of the domain
+    /// may.
+    fn path_of(&self, one: &NodeRecord, other: &NodeRecord) -> Result<PathId, Refusal> {
+        let both = [one, other];
+        if !both.iter().all(|record| record.roles.contains(MemberRole::Terminal)) {
+            return Err(Refusal::Forbidden);
+        }
+        let domain = self.domain.as_ref().ok_or(Refusal::Failure)?;
+        let (one, other) = (one.vips.ok_or(Refusal::Absent)?, other.vips.ok_or(Refusal::Absent)?);
+        PathId::derive(&domain.salt, &one, &other).map(|(path, _)| path).ok_or(Refusal::Unknown)
+    }
+
+    /// A terminal has registered: its tunnels are directed anew, and so is what
+    /// named its old location in the last seconds.
+    pub(super) fn direct_after_move(
+        &mut self,
+        now: Time,
+        station: Station,
+        asked: &[PathRef],
+        moved: bool,
+    ) {
+        let mut pairs: Vec<(PathId, PublicKey)> = Vec::new();
+        for reference in asked {
+            let Some(own) = self.members.get(&station.key) else { return };
+            let Some(peer) = self.members.find(&Target::Vip(reference.peer)) else { continue };
+            if self.path_of(own, peer) == Ok(reference.path) {
+                pairs.push((reference.path, peer.key));
+            }
+        }
+        if moved && let Some(state) = self.members.station(station) {
+            for recent in state.recent(now) {
+                if !pairs.iter().any(|(path, _)| *path == recent.path) {
+                    pairs.push((recent.path, recent.peer));
+                }
+            }
+        }
+        for (path, peer) in pairs {
+            if self.members.presence(terminal(peer)).is_some()
+                && self.directions.exchanges.len() < MOST_EXCHANGES
+            {
+                self.redirect(now, path, station.key, peer);
+            }
+        }
+    }
+
+    /// Directs a pair whose ends are where they were not before. A request that
+    /// is under way is answered from the new location too.
+    fn redirect(&mut self, now: Time, path: PathId, mover: PublicKey, peer: PublicKey) {
+        let open = self
+            .directions
+            .exchanges
+            .values()
+            .find(|e| e.path == path && e.answers.is_some() && e.answered.is_none())
+            .cloned();
+        self.directions.supersede(path);
+        match open {
+            Some(open) => {
+                let (initiator, responder) = (open.initiator, open.responder);
+                self.begin(now, path, initiator, responder, open.reason, open.answers);
+            }
+            None => self.begin(now, path, mover, peer, Reason::Move, None),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        now: Time,
+        path: PathId,
+        initiator: PublicKey,
+        responder: PublicKey,
+        reason: Reason,
+        answers: Option<RequestId>,
+    ) {
+        let location = |key| {
+            let presence = self.members.presence(terminal(key));
+            presence.map(|presence| presence.location.clone()).unwrap_or_default()
+        };
+        let relays = self.relays_for(path);
+        let request = PlanRequest {
+            initiator: location(initiator),
+            responder: location(responder),
+            relays: relays.iter().map(Relay::option).collect(),
+        };
+        let id = ExchangeId(self.directions.next);
+        self.directions.next += 1;
+        let exchange = Exchange {
+            path,
+            initiator,
+            responder,
+            reason,
+            answers,
+            relays,
+            for_initiator: None,
+            answered: None,
+            began: now,
+        };
+        self.directions.exchanges.insert(id, exchange);
+        if self.effects.ask(now, Effect::Plan(request), Why::Plan(id)).is_err() {
+            self.planned(now, id, None);
+        }
+    }
+
+    /// The traversal plugin has answered, or has not (`None`): then the relay.
+    pub(super) fn planned(
+        &mut self,
+        now: Time,
+        id: ExchangeId,
+        plan: Option<Result<Plan, PluginError>>,
+    ) {
+        let Some(exchange) = self.directions.exchanges.get(&id) else { return };
+        let relays = exchange.relays.len();
+        let by_relay = || Plan {
+            to_initiator: Vec::new(),
+            to_responder: Vec::new(),
+            begin: Begin::Initiator,
+            relays: (0..relays.min(RouteDirection::MOST_RELAYS)).collect(),
+            pacing: Duration::from_millis(20),
+        };
+        let plan = match plan {
+            Some(Ok(mut plan)) => {
+                plan.relays.retain(|at| *at < relays);
+                plan
+            }
+            Some(Err(error)) => {
+                let failure = Failure::new("a plan for a pair", Some(&error));
+                self.out.event(CoordinatorEvent::Failure(failure));
+                by_relay()
+            }
+            None => {
+                let failure = Failure::new("a plan for a pair", None);
+                self.out.event(CoordinatorEvent::Failure(failure));
+                by_relay()
+            }
+        };
+        self.direct(now, id, plan);
+    }
+
+    fn direct(&mut self, now: Time, id: ExchangeId, plan: Plan) {
+        let Some(exchange) = self.directions.exchanges.get(&id).cloned() else { return };
+        let leads_nowhere =
+            plan.to_initiator.is_empty() && plan.to_responder.is_empty() && plan.relays.is_empty();
+        let directions = if leads_nowhere { None } else { self.both_ways(now, &exchange, &plan) };
+        let Some((for_initiator, for_responder)) = directions else {
+            self.directions.exchanges.remove(&id);
+            if let (Some(request), Some(presence)) =
+                (exchange.answers, self.members.presence(terminal(exchange.initiator)))
+            {
+                let leg = presence.leg;
+                self.refuse(terminal(exchange.initiator), &leg, request, Refusal::NoPath);
+            }
+            return;
+        };
+        let (path, relayed) = (exchange.path, !plan.relays.is_empty());
+        self.out.event(CoordinatorEvent::Directed { path, relayed });
+        for (one, other) in
+            [(exchange.initiator, exchange.responder), (exchange.responder, exchange.initiator)]
+        {
+            if let Some(state) = self.members.station(terminal(one)) {
+                state.remember(now, path, other);
+            }
+        }
+        if exchange.reason == Reason::Start {
+            self.announce(now, path, &for_initiator);
+        }
+        let responder = terminal(exchange.responder);
+        let initiator = terminal(exchange.initiator);
+        if exchange.answers.is_some() {
+            // The paper's order: CN first; MN when CN has acknowledged.
+            if let Some(exchange) = self.directions.exchanges.get_mut(&id) {
+                exchange.for_initiator = Some(for_initiator);
+            }
+            self.tell_surely(now, responder, path, for_responder, Some(id));
+        } else {
+            self.directions.exchanges.remove(&id);
+            self.tell_surely(now, initiator, path, for_initiator, None);
+            self.tell_surely(now, responder, path, for_responder, None);
+        }
+    }
+
+    /// Tells the relays to expect the pair; nobody waits for it.
+    fn announce(&mut self, now: Time, path: PathId, direction: &RouteDirection) {
+        for grant in &direction.relays {
+            let serial = grant.ticket.serial;
+            let body = SignalBody::RelayDirection(RelayDirection { path, serial, revoke: false });
+            if let Some(relay) = self.relay_station(grant.relay()) {
+                self.tell_surely_body(now, relay, path, body, None);
+            }
+        }
+    }
+
+    fn both_ways(
+        &mut self,
+        now: Time,
+        exchange: &Exchange,
+        plan: &Plan,
+    ) -> Option<(RouteDirection, RouteDirection)> {
+        let initiator = self.members.get(&exchange.initiator)?.clone();
+        let responder = self.members.get(&exchange.responder)?.clone();
+        let domain = self.domain.as_ref()?;
+        let (_, side) = PathId::derive(&domain.salt, &initiator.vips?, &responder.vips?)?;
+        let tickets: Vec<_> = plan
+            .relays
+            .iter()
+            .take(RouteDirection::MOST_RELAYS)
+            .filter_map(|at| exchange.relays.get(*at))
+            .cloned()
+            .collect();
+        let tickets: Vec<_> = tickets
+            .into_iter()
+            .map(|relay| {
+                let (lower, higher) = match side {
+                    Side::Lower => (&initiator.key, &responder.key),
+                    Side::Higher => (&responder.key, &initiator.key),
+                };
+                let ticket = self.ticket(now, &relay, exchange.path, lower, higher);
+                (relay, ticket)
+            })
+            .collect();
+        let there = self.members.presence(terminal(initiator.key))?;
+        let here = self.members.presence(terminal(responder.key))?;
+        let describe = |own: &NodeRecord, peer: &NodeRecord, is_initiator: bool| {
+            let (own_presence, peer_presence) =
+                if is_initiator { (there, here) } else { (here, there) };
+            let own_side = if is_initiator { side } else { side.other() };
+            let begins =
+                plan.begin == if is_initiator { Begin::Initiator } else { Begin::Responder };
+            let candidates = if is_initiator { &plan.to_responder } else { &plan.to_initiator };
+            let relays = tickets.iter().map(|(relay, ticket)| relay.grant(ticket, own_side));
+            Some(RouteDirection {
+                path: exchange.path,
+                begin: begins,
+                unproved: !peer_presence.is_proved(),
+                peer_asked: !is_initiator,
+                reason: exchange.reason,
+                own: own.vips?,
+                own_epoch: own_presence.epoch,
+                peer: PeerInfo { name: peer.name.clone(), key: peer.key, vips: peer.vips? },
+                peer_epoch: peer_presence.epoch,
+                candidates: candidates
+                    .iter()
+                    .take(RouteDirection::MOST_CANDIDATES)
+                    .copied()
+                    .collect(),
+                pacing: plan.pacing,
+                relays: relays.collect(),
+            })
+        };
+        Some((describe(&initiator, &responder, true)?, describe(&responder, &initiator, false)?))
+    }
+
+    fn tell_surely(
+        &mut self,
+        now: Time,
+        to: Station,
+        path: PathId,
+        direction: RouteDirection,
+        then: Option<ExchangeId>,
+    ) {
+        self.tell_surely_body(now, to, path, SignalBody::RouteDirection(direction), then);
+    }
+
+    /// Says something until it is acknowledged.
+    pub(super) fn tell_surely_body(
+        &mut self,
+        now: Time,
+        to: Station,
+        path: PathId,
+        body: SignalBody,
+        then: Option<ExchangeId>,
+    ) {
+        let id = RequestId::of_coordinator(self.rng.number());
+        let backoff = Backoff::patient(now, &Rtt::default());
+        let waiting = Unacknowledged { to, body, backoff, then, path };
+        self.directions.unacknowledged.insert(id, waiting);
+        self.resend(now);
+    }
+
+    pub(super) fn handle_ack(&mut self, now: Time, station: Station, id: RequestId) {
+        let waiting = self.directions.unacknowledged.get(&id);
+        if waiting.is_none_or(|waiting| waiting.to != station) {
+            return;
+        }
+        let Some(done) = self.directions.unacknowledged.remove(&id) else { return };
+        let Some(exchange) = done.then.and_then(|id| self.directions.exchanges.get_mut(&id)) else {
+            return;
+        };
+        exchange.answered = Some(now);
+        if let (Some(request), Some(direction)) = (exchange.answers, exchange.for_initiator.clone())
+        {
+            let to = terminal(exchange.initiator);
+            let body = SignalBody::RouteDirection(direction);
+            self.tell(to, &Signal { request, body });
+        }
+    }
+
+    /// Repeats what has not been acknowledged, and gives up on who is silent.
+    pub(super) fn resend(&mut self, now: Time) {
+        let due: Vec<_> = self
+            .directions
+            .unacknowledged
+            .iter()
+            .filter(|(_, waiting)| waiting.backoff.is_due(now))
+            .map(|(id, _)| *id)
+            .collect();
+        for request in due {
+            let Some(waiting) = self.directions.unacknowledged.get_mut(&request) else { continue };
+            if waiting.backoff.copies() >= MOST_COPIES {
+                let given_up = self.directions.unacknowledged.remove(&request);
+                self.given_up(given_up.and_then(|waiting| waiting.then));
+                continue;
+            }
+            waiting.backoff.sent(now, &mut self.rng);
+            let (to, body) = (waiting.to, waiting.body.clone());
+            self.tell(to, &Signal { request, body });
+        }
+        self.directions.exchanges.retain(|_, exchange| {
+            now.since(exchange.answered.unwrap_or(exchange.began)) < REMEMBERED
+        });
+    }
+
+    /// The responder does not answer: so the initiator learns.
+    fn given_up(&mut self, exchange: Option<ExchangeId>) {
+        let Some(exchange) = exchange.and_then(|id| self.directions.exchanges.remove(&id)) else {
+            return;
+        };
+        let initiator = terminal(exchange.initiator);
+        if let (Some(request), Some(presence)) =
+            (exchange.answers, self.members.presence(initiator))
+        {
+            let leg = presence.leg;
+            self.refuse(initiator, &leg, request, Refusal::Absent);
+        }
+    }
+}

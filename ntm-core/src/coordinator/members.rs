@@ -1,0 +1,150 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::presence::Presence;
+use crate::Time;
+use crate::address::{Leg, Vips};
+use crate::id::{NodeName, PathId, PublicKey, SessionId};
+use crate::plugin::{MemberRole, NodeRecord};
+use crate::wire::{RegistrationRequest, RequestId, Target};
+
+/// A node in one of its roles: what has a session and a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Station {
+    pub(super) key: PublicKey,
+    pub(super) role: MemberRole,
+}
+
+/// Directions remembered for a station, so that its next move can renew them.
+const MOST_RECENT: usize = 32;
+/// They are renewed for this long.
+const RECENT: Duration = Duration::from_secs(10);
+/// Sessions that a station has begun and not confirmed.
+pub(super) const MOST_HALF_OPEN: usize = 4;
+
+/// Who belongs to the domain, found by key, name and virtual address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Members {
+    by_key: BTreeMap<PublicKey, NodeRecord>,
+    by_name: BTreeMap<NodeName, PublicKey>,
+    by_vip: BTreeMap<IpAddr, PublicKey>,
+    stations: BTreeMap<Station, StationState>,
+}
+
+/// What is known of a station beyond its record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct StationState {
+    /// The session that it is spoken to in.
+    pub(super) session: Option<SessionId>,
+    pub(super) half_open: Vec<SessionId>,
+    pub(super) presence: Option<Presence>,
+    /// A registration that waits for virtual addresses.
+    pub(super) waiting: Option<(Leg, RequestId, RegistrationRequest)>,
+    recent: VecDeque<Recent>,
+}
+
+/// A direction that named a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Recent {
+    pub(super) path: PathId,
+    pub(super) peer: PublicKey,
+    pub(super) at: Time,
+}
+
+impl Members {
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn get(&self, key: &PublicKey) -> Option<&NodeRecord> {
+        self.by_key.get(key)
+    }
+
+    pub(super) fn named(&self, name: &NodeName) -> Option<&NodeRecord> {
+        self.by_name.get(name).and_then(|key| self.by_key.get(key))
+    }
+
+    pub(super) fn find(&self, target: &Target) -> Option<&NodeRecord> {
+        match target {
+            Target::Name(name) => self.named(name),
+            Target::Vip(vip) => self.by_vip.get(vip).and_then(|key| self.by_key.get(key)),
+        }
+    }
+
+    /// Adds a member, or replaces the record of its key.
+    pub(super) fn put(&mut self, record: NodeRecord) {
+        self.unlink(&record.key);
+        self.by_name.insert(record.name.clone(), record.key);
+        for vip in record.vips.iter().flat_map(Vips::iter) {
+            self.by_vip.insert(vip, record.key);
+        }
+        self.by_key.insert(record.key, record);
+    }
+
+    /// Forgets a member and where it was.
+    pub(super) fn remove(&mut self, key: &PublicKey) -> Option<NodeRecord> {
+        for role in [MemberRole::Terminal, MemberRole::Relay] {
+            self.stations.remove(&Station { key: *key, role });
+        }
+        self.unlink(key)
+    }
+
+    fn unlink(&mut self, key: &PublicKey) -> Option<NodeRecord> {
+        let record = self.by_key.remove(key)?;
+        self.by_name.remove(&record.name);
+        for vip in record.vips.iter().flat_map(Vips::iter) {
+            self.by_vip.remove(&vip);
+        }
+        Some(record)
+    }
+
+    /// Whether one of these addresses belongs to another member.
+    pub(super) fn is_taken(&self, vips: &Vips) -> bool {
+        vips.iter().any(|vip| self.by_vip.contains_key(&vip))
+    }
+
+    /// A station's state; `None` for who is no member in that role.
+    pub(super) fn station(&mut self, station: Station) -> Option<&mut StationState> {
+        self.by_key
+            .get(&station.key)
+            .filter(|record| record.roles.contains(station.role))
+            .map(|_| self.stations.entry(station).or_default())
+    }
+
+    pub(super) fn presence(&self, station: Station) -> Option<&Presence> {
+        self.stations.get(&station).and_then(|state| state.presence.as_ref())
+    }
+
+    pub(super) fn session_of(&self, station: Station) -> Option<SessionId> {
+        self.stations.get(&station).and_then(|state| state.session)
+    }
+
+    /// The stations in one role that are present, in the order of their keys.
+    pub(super) fn present(&self, role: MemberRole) -> impl Iterator<Item = (Station, &Presence)> {
+        self.stations
+            .iter()
+            .filter(move |(station, _)| station.role == role)
+            .filter_map(|(station, state)| Some((*station, state.presence.as_ref()?)))
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.by_key.values()
+    }
+}
+
+impl StationState {
+    /// Remembers that a direction named this station.
+    pub(super) fn remember(&mut self, now: Time, path: PathId, peer: PublicKey) {
+        self.recent.retain(|recent| recent.path != path && now.since(recent.at) < RECENT);
+        if self.recent.len() == MOST_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { path, peer, at: now });
+    }
+
+    /// The directions of the last 10 s that named this station.
+    pub(super) fn recent(&self, now: Time) -> Vec<Recent> {
+        self.recent.iter().filter(|recent| now.since(recent.at) < RECENT).copied().collect()
+    }
+}

@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use crate::address::{Candidate, Leg, Location, Observed};
+use crate::id::Epoch;
+use crate::wire::Token;
+use crate::{Rng, Time};
+
+/// An unproved location lapses to the last proved one after this.
+const PROOF_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where a station is, on its own word and on ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Presence {
+    pub(super) epoch: Epoch,
+    pub(super) location: Location,
+    /// Where its last registration came from: the way we speak to it.
+    pub(super) leg: Leg,
+    /// When the registration ends.
+    pub(super) expires: Time,
+    /// Challenges to the observed addresses that have not been returned.
+    challenges: Vec<(Candidate, Token)>,
+    /// Since when the location has been waiting for its proof.
+    unproved: Option<Time>,
+    /// The location proved last before this one.
+    before: Option<(Location, Leg)>,
+}
+
+/// What a registration changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Older than what is known: nothing.
+    Stale,
+    /// The same place again.
+    Nothing,
+    /// Another place.
+    Moved,
+}
+
+impl Presence {
+    pub(super) fn new(
+        now: Time,
+        epoch: Epoch,
+        claimed: Vec<Candidate>,
+        observed: Candidate,
+        leg: Leg,
+    ) -> Self {
+        let observed = vec![Observed { candidate: observed, proved: false }];
+        Self {
+            epoch,
+            location: Location { claimed, observed },
+            leg,
+            expires: now,
+            challenges: Vec::new(),
+            unproved: Some(now),
+            before: None,
+        }
+    }
+
+    /// Takes in a registration: the newest epoch counts, and within it what was
+    /// said last.
+    pub(super) fn update(
+        &mut self,
+        now: Time,
+        epoch: Epoch,
+        claimed: Vec<Candidate>,
+        observed: Candidate,
+        leg: Leg,
+    ) -> News {
+        if epoch < self.epoch {
+            return News::Stale;
+        }
+        let known = self.location.observed.iter().any(|seen| seen.candidate == observed);
+        if epoch == self.epoch && known {
+            self.leg = leg;
+            self.location.claimed = claimed;
+            return News::Nothing;
+        }
+        let is_other_family = epoch == self.epoch
+            && self.location.observed(observed.kind, observed.addr.is_ipv6()).is_none();
+        if is_other_family {
+            // The same registration, seen through the other family as well.
+            self.location.observed.push(Observed { candidate: observed, proved: false });
+            return News::Moved;
+        }
+        if self.is_proved() {
+            self.before = Some((self.location.clone(), self.leg));
+        }
+        let mut fresh = Self::new(now, epoch, claimed, observed, leg);
+        if epoch == self.epoch {
+            // A NAT in between has changed its mind in this family only.
+            let ipv6 = observed.addr.is_ipv6();
+            let others = self.location.observed.iter();
+            fresh.location.observed.extend(others.filter(|seen| {
+                seen.candidate.kind != observed.kind || seen.candidate.addr.is_ipv6() != ipv6
+            }));
+        }
+        fresh.before = self.before.take();
+        fresh.expires = self.expires;
+        *self = fresh;
+        News::Moved
+    }
+
+    /// Whether the station has proved that it receives where it registered from.
+    pub(super) fn is_proved(&self) -> bool {
+        self.location.observed.iter().any(|seen| seen.proved)
+    }
+
+    /// Whether a NAT lies before it, as seen at this address.
+    pub(super) fn is_natted(&self, observed: &Candidate) -> bool {
+        !self.location.claims(observed)
+    }
+
+    /// The challenge for this address, unless it is proved.
+    pub(super) fn challenge(&mut self, observed: &Candidate, rng: &mut Rng) -> Option<Token> {
+        let seen = self.location.observed.iter().find(|seen| seen.candidate == *observed)?;
+        if seen.proved {
+            return None;
+        }
+        if let Some((_, token)) = self.challenges.iter().find(|(at, _)| at == observed) {
+            return Some(*token);
+        }
+        let token = rng.bytes();
+        self.challenges.retain(|(at, _)| at.addr.is_ipv6() != observed.addr.is_ipv6());
+        self.challenges.push((*observed, token));
+        Some(token)
+    }
+
+    /// A returned challenge proves the address it was sent to, if it comes from
+    /// there.
+    pub(super) fn prove(&mut self, observed: &Candidate, token: &Token) {
+        if !self.challenges.contains(&(*observed, *token)) {
+            return;
+        }
+        self.challenges.retain(|(at, _)| at != observed);
+        if let Some(seen) =
+            self.location.observed.iter_mut().find(|seen| seen.candidate == *observed)
+        {
+            seen.proved = true;
+            self.unproved = None;
+            self.before = None;
+        }
+    }
+
+    /// When the location lapses if it is not proved.
+    pub(super) fn lapses(&self) -> Option<Time> {
+        self.before.as_ref()?;
+        self.unproved.map(|since| since + PROOF_WITHIN)
+    }
+
+    /// Goes back to the location proved last; the epoch stays, so that the
+    /// station's next word counts whatever it is.
+    pub(super) fn lapse(&mut self) {
+        if let Some((location, leg)) = self.before.take() {
+            self.location = location;
+            self.leg = leg;
+            self.unproved = None;
+            self.challenges.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::TransportId;
+
+    fn candidate(last: u8) -> Candidate {
+        Candidate::udp(([203, 0, 113, last], 4330).into())
+    }
+
+    fn leg(last: u8) -> Leg {
+        Leg::to(TransportId(0), candidate(last).addr)
+    }
+
+    fn at(last: u8, epoch: u64) -> Presence {
+        Presence::new(Time::ZERO, Epoch(epoch), vec![candidate(last)], candidate(last), leg(last))
+    }
+
+    fn proved(mut presence: Presence) -> Presence {
+        let observed = presence.location.observed[0].candidate;
+        let token = presence.challenge(&observed, &mut Rng::from_seed([1; 32])).unwrap();
+        presence.prove(&observed, &token);
+        assert!(presence.is_proved());
+        presence
+    }
+
+    fn moves(presence: &mut Presence, last: u8, epoch: u64) -> News {
+        let now = Time::ZERO + Duration::from_secs(1);
+        presence.update(now, Epoch(epoch), vec![candidate(last)], candidate(last), leg(last))
+    }
+
+    #[test]
+    fn an_older_epoch_changes_nothing() {
+        let mut presence = proved(at(1, 5));
+        let before = presence.clone();
+        assert_eq!(moves(&mut presence, 2, 4), News::Stale);
+        assert_eq!(presence, before);
+    }
+
+    #[test]
+    fn a_location_that_is_not_proved_lapses_to_the_one_before() {
+        let mut presence = proved(at(1, 5));
+        assert_eq!(moves(&mut presence, 2, 6), News::Moved);
+        assert!(!presence.is_proved());
+        assert_eq!(presence.lapses(), Some(Time::ZERO + Duration::from_secs(6)));
+        presence.lapse();
+        assert_eq!(presence.location.observed[0].candidate, candidate(1));
+        assert!(presence.is_proved());
+        assert_eq!((presence.leg, presence.epoch), (leg(1), Epoch(6)));
+    }
+
+    #[test]
+    fn a_challenge_counts_only_from_the_address_it_was_sent_to() {
+        let mut presence = at(1, 5);
+        let token = presence.challenge(&candidate(1), &mut Rng::from_seed([1; 32])).unwrap();
+        presence.prove(&candidate(2), &token);
+        presence.prove(&candidate(1), &[0; 8]);
+        assert!(!presence.is_proved());
+        presence.prove(&candidate(1), &token);
+        assert!(presence.is_proved() && presence.lapses().is_none());
+    }
+
+    #[test]
+    fn the_other_family_adds_to_the_same_registration() {
+        let mut presence = proved(at(1, 5));
+        let v6 = Candidate::udp("[2001:db8::1]:4330".parse().unwrap());
+        let claimed = vec![candidate(1), v6];
+        let news = presence.update(Time::ZERO, Epoch(5), claimed, v6, leg(1));
+        assert_eq!(news, News::Moved);
+        assert_eq!(presence.location.observed.len(), 2);
+        assert!(presence.is_proved(), "the first family still is");
+        assert_eq!(moves(&mut presence, 1, 5), News::Nothing);
+    }
+
+    #[test]
+    fn a_rebound_nat_replaces_only_its_own_family() {
+        let mut presence = proved(at(1, 5));
+        let v6 = Candidate::udp("[2001:db8::1]:4330".parse().unwrap());
+        presence.update(Time::ZERO, Epoch(5), vec![], v6, leg(1));
+        assert_eq!(moves(&mut presence, 7, 5), News::Moved);
+        let seen: Vec<_> = presence.location.observed.iter().map(|seen| seen.candidate).collect();
+        assert_eq!(seen, [candidate(7), v6]);
+    }
+}

@@ -1,0 +1,372 @@
+use std::time::Duration;
+
+use super::forward::{BoundEnd, ForwardEvent, Limits};
+use crate::address::Leg;
+use crate::id::{Epoch, PathId, Side};
+use crate::tunnel::AMPLIFICATION;
+use crate::wire::{Bind, BindStatus, Ticket, Token};
+use crate::{Rng, Time};
+
+/// A pair that neither end refreshes is over after this.
+const IDLE: Duration = Duration::from_secs(300);
+/// A pair that both ends refresh goes on without a fresh ticket for this long,
+/// however long the coordinator is away.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The first message for an end that is not bound yet waits this long,
+const HELD_FOR: Duration = Duration::from_secs(2);
+/// and is at most this long.
+const HELD_BYTES: usize = 1536;
+
+/// A relayed path: its two ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Pair {
+    serial: u64,
+    rate: u64,
+    quota: u64,
+    /// When the ticket in use was first shown.
+    since: Time,
+    exhausted: bool,
+    lower: End,
+    higher: End,
+}
+
+/// One end of a pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct End {
+    bound: Option<Bound>,
+    /// A first message that came before the other end was bound.
+    held: Option<(Time, Vec<u8>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Bound {
+    leg: Leg,
+    epoch: Epoch,
+    proved: bool,
+    /// Bytes that came from there in Binds.
+    received: u64,
+    refreshed: Time,
+    challenge: Option<(Leg, Token)>,
+    /// Another address of the same epoch, not believed before it is proved.
+    rival: Option<Leg>,
+}
+
+/// What follows from a Bind.
+pub(super) struct Reply {
+    pub(super) status: BindStatus,
+    pub(super) challenge: Option<Token>,
+    /// Datagrams to hand on, with the way.
+    pub(super) deliver: Vec<(Leg, Vec<u8>)>,
+}
+
+impl Pair {
+    pub(super) fn new(now: Time, ticket: &Ticket) -> Self {
+        Self {
+            serial: ticket.serial,
+            rate: ticket.rate,
+            quota: ticket.quota,
+            since: now,
+            exhausted: false,
+            lower: End::default(),
+            higher: End::default(),
+        }
+    }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(super) fn exhaust(&mut self) {
+        self.exhausted = true;
+    }
+
+    fn end(&mut self, side: Side) -> &mut End {
+        match side {
+            Side::Lower => &mut self.lower,
+            Side::Higher => &mut self.higher,
+        }
+    }
+
+    /// A genuine Bind of an end; `expired`: its ticket may begin nothing new.
+    pub(super) fn bind(
+        &mut self,
+        now: Time,
+        leg: &Leg,
+        bind: &Bind,
+        bytes: usize,
+        expired: bool,
+        rng: &mut Rng,
+    ) -> Reply {
+        let refused = |status| Reply { status, challenge: None, deliver: Vec::new() };
+        if bind.ticket.serial > self.serial && !expired {
+            // A fresh ticket: a fresh quota.
+            self.serial = bind.ticket.serial;
+            (self.rate, self.quota) = (bind.ticket.rate, bind.ticket.quota);
+            (self.since, self.exhausted) = (now, false);
+        }
+        if self.exhausted {
+            return refused(BindStatus::Quota);
+        }
+        if expired && now.since(self.since) >= LONGEST {
+            return refused(BindStatus::Expired);
+        }
+        let end = self.end(bind.side);
+        let leg = leg.unpinned();
+        let status = end.update(now, leg, bind, bytes, rng);
+        if status == BindStatus::Stale {
+            return refused(status);
+        }
+        let challenge = end
+            .bound
+            .as_ref()
+            .and_then(|bound| bound.challenge)
+            .filter(|(to, _)| status == BindStatus::Challenge && *to == leg)
+            .map(|(_, token)| token);
+        let mut deliver = Vec::new();
+        // What waited for this end.
+        if let Some((since, datagram)) = self.end(bind.side.other()).held.take()
+            && now.since(since) < HELD_FOR
+        {
+            deliver.push((leg, datagram));
+        }
+        if !bind.carried.is_empty() {
+            let other = self.end(bind.side.other()).bound.as_ref().map(|bound| bound.leg);
+            match other {
+                Some(to) => deliver.push((to, bind.carried.clone())),
+                None if bind.carried.len() <= HELD_BYTES => {
+                    self.end(bind.side).held = Some((now, bind.carried.clone()));
+                }
+                None => {}
+            }
+        }
+        Reply { status, challenge, deliver }
+    }
+
+    /// What workers need to know.
+    pub(super) fn forward(&self, path: PathId) -> ForwardEvent {
+        let end = |end: &End| {
+            end.bound.as_ref().map(|bound| BoundEnd {
+                leg: bound.leg,
+                budget: (!bound.proved).then_some(bound.received * AMPLIFICATION),
+            })
+        };
+        let limits = Limits { serial: self.serial, rate: self.rate, quota: self.quota };
+        ForwardEvent::Set { path, lower: end(&self.lower), higher: end(&self.higher), limits }
+    }
+
+    /// When the pair ends if no Bind comes.
+    pub(super) fn expires(&self) -> Time {
+        let refreshed =
+            [&self.lower, &self.higher].into_iter().filter_map(|end| end.bound.as_ref());
+        refreshed.map(|bound| bound.refreshed).max().unwrap_or(self.since) + IDLE
+    }
+}
+
+impl End {
+    fn update(
+        &mut self,
+        now: Time,
+        leg: Leg,
+        bind: &Bind,
+        bytes: usize,
+        rng: &mut Rng,
+    ) -> BindStatus {
+        let Some(bound) = &mut self.bound else {
+            self.bound = Some(Bound::new(now, leg, bind.epoch, bytes, rng));
+            return BindStatus::Challenge;
+        };
+        if bind.epoch < bound.epoch {
+            return BindStatus::Stale;
+        }
+        if bind.epoch > bound.epoch && leg != bound.leg {
+            // It has moved, on its own authenticated word.
+            *bound = Bound::new(now, leg, bind.epoch, bytes, rng);
+            return BindStatus::Challenge;
+        }
+        bound.epoch = bind.epoch;
+        let returned =
+            bound.challenge.is_some_and(|(to, token)| to == leg && bind.token == Some(token));
+        if leg == bound.leg {
+            bound.refreshed = now;
+            bound.received += bytes as u64;
+            if returned {
+                bound.proved = true;
+                bound.challenge = None;
+            }
+            return if bound.proved { BindStatus::Bound } else { BindStatus::Challenge };
+        }
+        // The same epoch from elsewhere: a NAT has changed its mind, or somebody
+        // repeats what he has overheard. Only proof tells.
+        if returned && bound.rival == Some(leg) {
+            *bound = Bound {
+                proved: true,
+                challenge: None,
+                ..Bound::new(now, leg, bind.epoch, bytes, rng)
+            };
+            return BindStatus::Bound;
+        }
+        if bound.rival != Some(leg) {
+            bound.rival = Some(leg);
+            bound.challenge = Some((leg, rng.bytes()));
+        }
+        BindStatus::Challenge
+    }
+}
+
+impl Bound {
+    fn new(now: Time, leg: Leg, epoch: Epoch, bytes: usize, rng: &mut Rng) -> Self {
+        Self {
+            leg,
+            epoch,
+            proved: false,
+            received: bytes as u64,
+            refreshed: now,
+            challenge: Some((leg, rng.bytes())),
+            rival: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::TransportId;
+    use crate::wire::RelayId;
+
+    fn leg(port: u16) -> Leg {
+        Leg::to(TransportId(0), ([203, 0, 113, 1], port).into())
+    }
+
+    fn ticket(serial: u64) -> Ticket {
+        Ticket {
+            relay: RelayId([0; 16]),
+            serial,
+            not_after: 0,
+            rate: 0,
+            quota: 0,
+            lower: [1; 32],
+            higher: [2; 32],
+            mac: [0; 16],
+        }
+    }
+
+    fn bind(side: Side, epoch: u64, token: Option<Token>, carried: &[u8]) -> Bind {
+        Bind {
+            path: PathId::from_bytes([1; 16]),
+            side,
+            ticket: ticket(1),
+            epoch: Epoch(epoch),
+            token,
+            carried: carried.to_vec(),
+        }
+    }
+
+    struct World {
+        pair: Pair,
+        rng: Rng,
+        now: Time,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let now = Time::ZERO;
+            Self { pair: Pair::new(now, &ticket(1)), rng: Rng::from_seed([1; 32]), now }
+        }
+
+        fn bind(&mut self, from: u16, bind: &Bind) -> Reply {
+            self.pair.bind(self.now, &leg(from), bind, 200, false, &mut self.rng)
+        }
+
+        fn bind_and_prove(&mut self, from: u16, side: Side, epoch: u64) {
+            let reply = self.bind(from, &bind(side, epoch, None, b""));
+            assert_eq!(reply.status, BindStatus::Challenge);
+            let proof = self.bind(from, &bind(side, epoch, reply.challenge, b""));
+            assert_eq!(proof.status, BindStatus::Bound);
+        }
+
+        fn ends(&self) -> (Option<(u16, Option<u64>)>, Option<(u16, Option<u64>)>) {
+            let ForwardEvent::Set { lower, higher, .. } =
+                self.pair.forward(PathId::from_bytes([1; 16]))
+            else {
+                panic!("a pair is set")
+            };
+            let show = |end: BoundEnd| (end.leg.remote.port(), end.budget);
+            (lower.map(show), higher.map(show))
+        }
+    }
+
+    #[test]
+    fn an_end_is_served_little_until_it_has_proved_its_address() {
+        let mut world = World::new();
+        let reply = world.bind(1, &bind(Side::Lower, 5, None, b""));
+        assert_eq!(world.ends(), (Some((1, Some(600))), None));
+        world.bind(1, &bind(Side::Lower, 5, reply.challenge, b""));
+        assert_eq!(world.ends(), (Some((1, None)), None));
+    }
+
+    #[test]
+    fn a_first_message_waits_for_the_other_end() {
+        let mut world = World::new();
+        assert!(world.bind(1, &bind(Side::Lower, 5, None, b"first")).deliver.is_empty());
+        let reply = world.bind(2, &bind(Side::Higher, 7, None, b"second"));
+        assert_eq!(reply.deliver, [(leg(2), b"first".to_vec()), (leg(1), b"second".to_vec())]);
+    }
+
+    #[test]
+    fn a_move_is_followed_at_once_and_an_older_epoch_never() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        let reply = world.bind(9, &bind(Side::Lower, 6, None, b""));
+        assert_eq!(reply.status, BindStatus::Challenge);
+        assert_eq!(world.ends().0, Some((9, Some(600))));
+        assert_eq!(world.bind(1, &bind(Side::Lower, 5, None, b"")).status, BindStatus::Stale);
+        assert_eq!(world.ends().0, Some((9, Some(600))));
+    }
+
+    #[test]
+    fn the_same_epoch_from_elsewhere_moves_nothing_without_proof() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        let reply = world.bind(9, &bind(Side::Lower, 5, None, b""));
+        assert_eq!(reply.status, BindStatus::Challenge);
+        assert_eq!(world.ends().0, Some((1, None)));
+        let forged = world.bind(9, &bind(Side::Lower, 5, Some([1; 8]), b""));
+        assert_eq!(forged.status, BindStatus::Challenge);
+        assert_eq!(world.ends().0, Some((1, None)));
+        let proof = world.bind(9, &bind(Side::Lower, 5, reply.challenge, b""));
+        assert_eq!(proof.status, BindStatus::Bound);
+        assert_eq!(world.ends().0, Some((9, None)));
+    }
+
+    #[test]
+    fn a_pair_ends_when_nobody_refreshes_it() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        world.now += Duration::from_secs(200);
+        world.bind(1, &bind(Side::Lower, 5, None, b""));
+        assert_eq!(world.pair.expires(), Time::ZERO + Duration::from_secs(200) + IDLE);
+    }
+
+    #[test]
+    fn an_expired_ticket_keeps_a_pair_going_for_a_day() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        let mut again = |after| {
+            let now = Time::ZERO + after;
+            let bind = bind(Side::Lower, 5, None, b"");
+            world.pair.bind(now, &leg(1), &bind, 200, true, &mut world.rng).status
+        };
+        assert_eq!(again(LONGEST - Duration::from_secs(1)), BindStatus::Bound);
+        assert_eq!(again(LONGEST), BindStatus::Expired);
+    }
+
+    #[test]
+    fn a_used_up_quota_is_renewed_by_a_fresh_ticket_only() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        world.pair.exhaust();
+        assert_eq!(world.bind(1, &bind(Side::Lower, 5, None, b"")).status, BindStatus::Quota);
+        let fresh = Bind { ticket: ticket(2), ..bind(Side::Lower, 5, None, b"") };
+        assert_eq!(world.bind(1, &fresh).status, BindStatus::Bound);
+    }
+}

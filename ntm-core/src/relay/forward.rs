@@ -1,0 +1,344 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::address::Leg;
+use crate::id::{PathId, Side};
+use crate::tunnel::KeyedHash;
+use crate::tunnel::publish::{Publisher, Reader, Taken};
+use crate::wire::Envelope;
+use crate::{Rng, Time};
+
+/// What the relay tells the owner of the forwarding table to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardEvent {
+    /// Forward this path between these ends from now on.
+    Set {
+        /// The path.
+        path: PathId,
+        /// The end with the lower virtual address, if it is bound.
+        lower: Option<BoundEnd>,
+        /// The other end, if it is bound.
+        higher: Option<BoundEnd>,
+        /// How much.
+        limits: Limits,
+    },
+    /// Forward this path no longer.
+    Remove {
+        /// The path.
+        path: PathId,
+    },
+}
+
+/// Where an end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BoundEnd {
+    /// The way to it.
+    pub leg: Leg,
+    /// Bytes that may be sent there before it has proved its address; `None`:
+    /// it has.
+    pub budget: Option<u64>,
+}
+
+/// What a ticket allows; 0: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Which ticket: a new one starts a new count.
+    pub serial: u64,
+    /// Bytes per second.
+    pub rate: u64,
+    /// Bytes in all.
+    pub quota: u64,
+}
+
+/// The forwarding table's writing end.
+#[derive(Debug)]
+pub struct ForwardTable(Publisher<Forwards>);
+
+/// A packet worker's view of the forwarding table.
+#[derive(Clone, Debug)]
+pub struct Forwarder(Reader<Forwards>);
+
+/// All relayed paths at one moment.
+#[derive(Clone, Debug)]
+pub struct Forwards(HashMap<PathId, Arc<Forward>, KeyedHash>);
+
+#[derive(Debug)]
+struct Forward {
+    lower: Option<End>,
+    higher: Option<End>,
+    meter: Arc<Meter>,
+}
+
+#[derive(Debug)]
+struct End {
+    leg: Leg,
+    budget: Option<AtomicI64>,
+}
+
+/// What a pair has used of its ticket.
+#[derive(Debug)]
+struct Meter {
+    limits: Limits,
+    used: AtomicU64,
+    packets: AtomicU64,
+    /// Token bucket of the rate: tokens, and when they were counted.
+    tokens: AtomicI64,
+    counted: AtomicU64,
+}
+
+/// What to do with a datagram that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not ours to forward.
+    NotRelayed,
+    /// Send it there, as it is.
+    To(Leg),
+    /// Drop it: over a limit, or the other end is not bound.
+    Drop,
+    /// Drop it, and tell the relay that the pair's quota is used up.
+    Exhausted,
+}
+
+impl ForwardTable {
+    /// An empty table.
+    pub fn new(rng: &mut Rng) -> Self {
+        Self(Publisher::new(Forwards(HashMap::with_hasher(KeyedHash::new(rng)))))
+    }
+
+    /// A view for a packet worker.
+    pub fn reader(&self) -> Forwarder {
+        Forwarder(self.0.reader())
+    }
+
+    /// Does what the relay says.
+    pub fn apply(&mut self, now: Time, event: &ForwardEvent) {
+        let mut forwards = self.0.current().clone();
+        match event {
+            ForwardEvent::Set { path, lower, higher, limits } => {
+                let before = forwards.0.get(path);
+                let meter = match before.filter(|before| before.meter.limits == *limits) {
+                    Some(before) => before.meter.clone(),
+                    None => Arc::new(Meter::new(now, *limits)),
+                };
+                let end = |bound: &Option<BoundEnd>| bound.as_ref().map(End::new);
+                let forward = Forward { lower: end(lower), higher: end(higher), meter };
+                forwards.0.insert(*path, Arc::new(forward));
+            }
+            ForwardEvent::Remove { path } => {
+                forwards.0.remove(path);
+            }
+        }
+        self.0.publish(forwards);
+    }
+}
+
+impl Forwarder {
+    /// All relayed paths as they are now: take it once a batch.
+    pub fn take(&self) -> Taken<Forwards> {
+        self.0.take()
+    }
+}
+
+impl Forwards {
+    /// Whether a datagram with this envelope, `bytes` long in all, that arrived
+    /// by `from`, is to be forwarded, and where to. Only what comes from a bound
+    /// end goes to the other one.
+    pub fn verdict(&self, now: Time, from: &Leg, envelope: &Envelope, bytes: u64) -> Verdict {
+        let Some(forward) = self.0.get(&PathId::from_bytes(envelope.id)) else {
+            return Verdict::NotRelayed;
+        };
+        let (own, other) = match envelope.side() {
+            Side::Lower => (&forward.lower, &forward.higher),
+            Side::Higher => (&forward.higher, &forward.lower),
+        };
+        let Some(own) = own.as_ref().filter(|own| own.leg.same_remote(from)) else {
+            return Verdict::NotRelayed;
+        };
+        own.earn(bytes);
+        let Some(other) = other else { return Verdict::Drop };
+        if forward.meter.is_exhausted(bytes) {
+            return Verdict::Exhausted;
+        }
+        if !forward.meter.is_within_rate(now, bytes) || !other.spend(bytes) {
+            return Verdict::Drop;
+        }
+        forward.meter.count(bytes);
+        Verdict::To(other.leg)
+    }
+
+    /// Packets and bytes forwarded for a path so far, under its present ticket.
+    pub fn forwarded(&self, path: &PathId) -> Option<(u64, u64)> {
+        let meter = &self.0.get(path)?.meter;
+        Some((meter.packets.load(Ordering::Relaxed), meter.used.load(Ordering::Relaxed)))
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl End {
+    fn new(bound: &BoundEnd) -> Self {
+        let budget = bound.budget.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        Self { leg: bound.leg, budget: budget.map(AtomicI64::new) }
+    }
+
+    fn earn(&self, bytes: u64) {
+        if let Some(budget) = &self.budget {
+            let earned = i64::try_from(bytes.saturating_mul(crate::tunnel::AMPLIFICATION));
+            budget.fetch_add(earned.unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    fn spend(&self, bytes: u64) -> bool {
+        let Some(budget) = &self.budget else { return true };
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        budget
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes).filter(|left| *left >= 0)
+            })
+            .is_ok()
+    }
+}
+
+impl Meter {
+    fn new(now: Time, limits: Limits) -> Self {
+        Self {
+            limits,
+            used: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+            tokens: AtomicI64::new(i64::try_from(limits.rate).unwrap_or(i64::MAX)),
+            counted: AtomicU64::new(now.nanos()),
+        }
+    }
+
+    fn count(&self, bytes: u64) {
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn is_exhausted(&self, bytes: u64) -> bool {
+        self.limits.quota != 0
+            && self.used.load(Ordering::Relaxed).saturating_add(bytes) > self.limits.quota
+    }
+
+    /// A bucket of one second's worth; a race between two workers costs a few
+    /// packets' accuracy.
+    fn is_within_rate(&self, now: Time, bytes: u64) -> bool {
+        if self.limits.rate == 0 {
+            return true;
+        }
+        let rate = i64::try_from(self.limits.rate).unwrap_or(i64::MAX);
+        let before = self.counted.swap(now.nanos(), Ordering::Relaxed);
+        let elapsed = now.nanos().saturating_sub(before);
+        let earned = u128::from(elapsed) * u128::from(self.limits.rate) / 1_000_000_000;
+        let earned = i64::try_from(earned).unwrap_or(i64::MAX);
+        let cost = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.tokens
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
+                let full = tokens.saturating_add(earned).min(rate);
+                Some(if full >= cost { full - cost } else { full })
+            })
+            .is_ok_and(|before| before.saturating_add(earned).min(rate) >= cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::address::TransportId;
+    use crate::wire::Kind;
+
+    const PATH: PathId = PathId::from_bytes([1; 16]);
+
+    fn leg(port: u16) -> Leg {
+        Leg::to(TransportId(0), ([203, 0, 113, 1], port).into())
+    }
+
+    fn end(port: u16, budget: Option<u64>) -> Option<BoundEnd> {
+        Some(BoundEnd { leg: leg(port), budget })
+    }
+
+    fn table(lower: Option<BoundEnd>, higher: Option<BoundEnd>, limits: Limits) -> ForwardTable {
+        let mut table = ForwardTable::new(&mut Rng::from_seed([0; 32]));
+        table.apply(Time::ZERO, &ForwardEvent::Set { path: PATH, lower, higher, limits });
+        table
+    }
+
+    fn verdict(table: &ForwardTable, at: Duration, from: u16, side: Side, bytes: u64) -> Verdict {
+        let envelope = Envelope::new(Kind::Capsule, side, *PATH.as_bytes());
+        table.reader().take().verdict(Time::ZERO + at, &leg(from), &envelope, bytes)
+    }
+
+    const FREE: Limits = Limits { serial: 1, rate: 0, quota: 0 };
+
+    #[test]
+    fn only_a_bound_end_is_forwarded_and_only_to_the_other() {
+        let table = table(end(1, None), end(2, None), FREE);
+        let at = Duration::ZERO;
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 100), Verdict::To(leg(2)));
+        assert_eq!(verdict(&table, at, 2, Side::Higher, 100), Verdict::To(leg(1)));
+        assert_eq!(verdict(&table, at, 2, Side::Lower, 100), Verdict::NotRelayed);
+        assert_eq!(verdict(&table, at, 9, Side::Lower, 100), Verdict::NotRelayed);
+        assert_eq!(table.reader().take().forwarded(&PATH), Some((2, 200)));
+    }
+
+    #[test]
+    fn an_unproved_end_gets_three_times_what_it_sent() {
+        let table = table(end(1, None), end(2, Some(300)), FREE);
+        let at = Duration::ZERO;
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 300), Verdict::To(leg(2)));
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 1), Verdict::Drop);
+        assert_eq!(verdict(&table, at, 2, Side::Higher, 50), Verdict::To(leg(1)));
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 150), Verdict::To(leg(2)));
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 1), Verdict::Drop);
+    }
+
+    #[test]
+    fn a_quota_is_the_ticket_s_and_outlives_a_move() {
+        let limits = Limits { serial: 1, rate: 0, quota: 250 };
+        let mut table = table(end(1, None), end(2, None), limits);
+        let at = Duration::ZERO;
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 200), Verdict::To(leg(2)));
+        let set = |limits| ForwardEvent::Set {
+            path: PATH,
+            lower: end(7, None),
+            higher: end(2, None),
+            limits,
+        };
+        table.apply(Time::ZERO, &set(limits));
+        assert_eq!(verdict(&table, at, 7, Side::Lower, 100), Verdict::Exhausted);
+        table.apply(Time::ZERO, &set(Limits { serial: 2, ..limits }));
+        assert_eq!(verdict(&table, at, 7, Side::Lower, 100), Verdict::To(leg(2)));
+    }
+
+    #[test]
+    fn the_rate_is_kept_over_time() {
+        let table = table(end(1, None), end(2, None), Limits { rate: 1_000, ..FREE });
+        let sent = (0..5_000)
+            .filter(|ms| {
+                let at = Duration::from_millis(*ms);
+                verdict(&table, at, 1, Side::Lower, 10) == Verdict::To(leg(2))
+            })
+            .count();
+        // Five seconds' worth and the bucket that was full at the start.
+        assert!((590..=610).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn what_is_removed_is_not_relayed() {
+        let mut table = table(end(1, None), end(2, None), FREE);
+        table.apply(Time::ZERO, &ForwardEvent::Remove { path: PATH });
+        assert_eq!(verdict(&table, Duration::ZERO, 1, Side::Lower, 1), Verdict::NotRelayed);
+        assert!(table.reader().take().is_empty());
+    }
+}

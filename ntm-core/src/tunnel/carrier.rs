@@ -1,0 +1,457 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::capsule::{CAPSULE_OVERHEAD, OpenError, seal};
+use super::entry::Tunnel;
+use super::hold::Hold;
+use super::table::{TableReader, Tunnels};
+use crate::Time;
+use crate::address::Leg;
+use crate::id::PathId;
+use crate::packet::{Ecn, Flow, decapsulate, encapsulate, mark, too_big};
+use crate::wire::{HEADER, Header};
+
+/// The same missing tunnel is reported this often.
+const MISS_EVERY: Duration = Duration::from_millis(100);
+/// Virtual addresses whose last report is remembered.
+const MOST_MISSES: usize = 256;
+
+/// Decides, packet by packet, what becomes of it: the part of a packet worker
+/// that neither polls nor sends. One to a worker; it holds back packets for
+/// which there is no path yet.
+#[derive(Debug)]
+pub struct Carrier {
+    tunnels: TableReader,
+    hold: Hold,
+    missed: Vec<(IpAddr, Time)>,
+    dropped: Dropped,
+}
+
+/// What becomes of an application's packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outbound {
+    /// Its capsule has been appended to the output: send it there.
+    To {
+        /// The way.
+        leg: Leg,
+        /// ECN bits for the outer header.
+        ecn: u8,
+    },
+    /// It waits for a path; `miss` is to be reported to the terminal.
+    Held {
+        /// The address that nothing leads to, if that is news.
+        miss: Option<IpAddr>,
+    },
+    /// Hand this packet back to the applications: "too big".
+    Answer(Vec<u8>),
+    /// It is dropped, and counted.
+    Dropped,
+}
+
+/// What becomes of a capsule.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inbound<'a> {
+    /// Hand this packet to the applications.
+    Packet {
+        /// The packet.
+        packet: &'a mut [u8],
+        /// The capsule came from elsewhere than the tunnel points to: to be
+        /// reported to the terminal.
+        seen: Option<Seen>,
+    },
+    /// It is dropped, and counted.
+    Dropped,
+}
+
+/// A capsule from an unexpected place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// The tunnel.
+    pub path: PathId,
+    /// Where it came from.
+    pub leg: Leg,
+    /// The low half of the sender's epoch.
+    pub epoch_low: u16,
+}
+
+/// Packets dropped so far, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// From applications: not IP, or not from our virtual address.
+    pub unroutable: u64,
+    /// From the network: no such tunnel, or a key that is over.
+    pub no_key: u64,
+    /// From the network: not genuine.
+    pub forged: u64,
+    /// From the network: seen before.
+    pub replayed: u64,
+    /// From the network: inner addresses that are not the pair's.
+    pub address: u64,
+    /// From the network: marked as congested for a flow that cannot see it.
+    pub congested: u64,
+}
+
+impl Carrier {
+    /// For a worker with this view of the table.
+    pub fn new(tunnels: TableReader) -> Self {
+        Self { tunnels, hold: Hold::default(), missed: Vec::new(), dropped: Dropped::default() }
+    }
+
+    /// An application's packet. If it can go, its capsule is appended to `out`.
+    pub fn outbound(&mut self, now: Time, packet: &[u8], out: &mut Vec<u8>) -> Outbound {
+        let Ok(flow) = Flow::of(packet) else {
+            self.dropped.unroutable += 1;
+            return Outbound::Dropped;
+        };
+        let vip = flow.destination;
+        if self.hold.holds(vip) {
+            // Newer packets wait behind older ones.
+            return self.hold(now, vip, packet, false);
+        }
+        let tunnels = self.tunnels.take();
+        let Some(tunnel) = tunnels.by_vip(vip) else {
+            return self.hold(now, vip, packet, true);
+        };
+        if !tunnel.own.contains(flow.source) {
+            self.dropped.unroutable += 1;
+            return Outbound::Dropped;
+        }
+        match send(now, tunnel, &flow, packet, out) {
+            Sent::To(leg, ecn) => Outbound::To { leg, ecn },
+            Sent::NoPath => self.hold(now, vip, packet, true),
+            Sent::NoBudget => self.hold(now, vip, packet, false),
+            Sent::TooBig(limit) => match too_big(packet, limit) {
+                Some(answer) => Outbound::Answer(answer),
+                None => {
+                    self.dropped.unroutable += 1;
+                    Outbound::Dropped
+                }
+            },
+        }
+    }
+
+    fn hold(&mut self, now: Time, vip: IpAddr, packet: &[u8], miss: bool) -> Outbound {
+        self.hold.push(now, vip, packet);
+        Outbound::Held { miss: (miss && self.is_news(now, vip)).then_some(vip) }
+    }
+
+    fn is_news(&mut self, now: Time, vip: IpAddr) -> bool {
+        self.missed.retain(|(_, at)| now.since(*at) < MISS_EVERY);
+        let news = self.missed.len() < MOST_MISSES && !self.missed.iter().any(|(m, _)| *m == vip);
+        if news {
+            self.missed.push((vip, now));
+        }
+        news
+    }
+
+    /// Sends what waits and can go now: `emit` gets each capsule with its way
+    /// and ECN bits. Call it when the table has changed, and now and then.
+    pub fn release(&mut self, now: Time, mut emit: impl FnMut(Leg, u8, &[u8])) {
+        let tunnels = self.tunnels.take();
+        let waiting: Vec<_> = self.hold.waiting().collect();
+        let mut capsule = Vec::new();
+        for vip in waiting {
+            let Some(tunnel) = tunnels.by_vip(vip) else {
+                // Looked at, so that what is too old goes.
+                let _still = self.hold.first(now, vip);
+                continue;
+            };
+            while let Some(held) = self.hold.first(now, vip) {
+                let flow = Flow::of(&held.packet).ok().filter(|f| tunnel.own.contains(f.source));
+                let Some(flow) = flow else {
+                    self.dropped.unroutable += 1;
+                    self.hold.pop(now, vip);
+                    continue;
+                };
+                capsule.clear();
+                match send(now, tunnel, &flow, &held.packet, &mut capsule) {
+                    Sent::To(leg, ecn) => emit(leg, ecn, &capsule),
+                    Sent::NoPath | Sent::NoBudget => break,
+                    // It was small enough when it came; its sender will learn.
+                    Sent::TooBig(_) => self.dropped.unroutable += 1,
+                }
+                self.hold.pop(now, vip);
+            }
+        }
+    }
+
+    /// Whether anything waits.
+    pub fn is_holding(&self) -> bool {
+        self.hold.waiting().next().is_some()
+    }
+
+    /// A capsule that arrived by `leg`, with these ECN bits in its outer header.
+    pub fn inbound<'a>(
+        &mut self,
+        now: Time,
+        leg: &Leg,
+        outer_ecn: u8,
+        capsule: &'a mut [u8],
+    ) -> Inbound<'a> {
+        let tunnels = self.tunnels.take();
+        self.open(now, &tunnels, leg, outer_ecn, capsule)
+    }
+
+    fn open<'a>(
+        &mut self,
+        now: Time,
+        tunnels: &Tunnels,
+        leg: &Leg,
+        outer_ecn: u8,
+        capsule: &'a mut [u8],
+    ) -> Inbound<'a> {
+        let bytes = capsule.len() as u64;
+        let Ok(header) = Header::parse(capsule) else {
+            self.dropped.forged += 1;
+            return Inbound::Dropped;
+        };
+        let path = PathId::from_bytes(header.envelope.id);
+        let Some(tunnel) = tunnels.by_path(&path) else {
+            self.dropped.no_key += 1;
+            return Inbound::Dropped;
+        };
+        let state = tunnel.state();
+        let opened = match tunnel.open(&state, &header, capsule) {
+            Ok(opened) => opened,
+            Err(error) => {
+                match error {
+                    OpenError::NoKey => self.dropped.no_key += 1,
+                    OpenError::Forged => self.dropped.forged += 1,
+                    OpenError::Replayed => self.dropped.replayed += 1,
+                    OpenError::Address => self.dropped.address += 1,
+                }
+                return Inbound::Dropped;
+            }
+        };
+        match decapsulate(opened.flow.ecn, outer_ecn) {
+            Ecn::Keep => {}
+            Ecn::Set(bits) => mark(opened.packet, bits),
+            Ecn::Drop => {
+                self.dropped.congested += 1;
+                return Inbound::Dropped;
+            }
+        }
+        tunnel.count_received(now, 1, bytes - (HEADER + 16) as u64);
+        let expected = state.endpoint.as_ref().is_some_and(|endpoint| {
+            let same = endpoint.leg.same_remote(leg);
+            if same {
+                endpoint.credit(bytes);
+            }
+            same
+        });
+        let seen = (opened.newest && !expected).then(|| Seen {
+            path,
+            leg: leg.unpinned(),
+            epoch_low: header.epoch_low(),
+        });
+        Inbound::Packet { packet: opened.packet, seen }
+    }
+
+    /// Packets dropped so far.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// Packets that waited in vain so far.
+    pub fn held_in_vain(&self) -> u64 {
+        self.hold.dropped()
+    }
+}
+
+enum Sent {
+    To(Leg, u8),
+    NoPath,
+    NoBudget,
+    TooBig(u16),
+}
+
+fn send(now: Time, tunnel: &Tunnel, flow: &Flow, packet: &[u8], out: &mut Vec<u8>) -> Sent {
+    let state = tunnel.state();
+    let (Some(endpoint), Some(key)) = (&state.endpoint, &state.send) else { return Sent::NoPath };
+    if packet.len() > usize::from(state.limit) {
+        return Sent::TooBig(state.limit);
+    }
+    let leg = if endpoint.debit((packet.len() + CAPSULE_OVERHEAD) as u64) {
+        endpoint.leg
+    } else {
+        match endpoint.fallback {
+            Some(fallback) => fallback,
+            None => return Sent::NoBudget,
+        }
+    };
+    let Some(counter) = key.reserve(1) else { return Sent::NoPath };
+    seal(tunnel, &state, key, counter, packet, out);
+    tunnel.count_sent(now, 1, packet.len() as u64);
+    Sent::To(leg, encapsulate(flow.ecn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::endpoint::{Pointing, Proof};
+    use super::super::table::{Direction, Table, TableEvent};
+    use super::*;
+    use crate::Rng;
+    use crate::address::{TransportId, Vips};
+    use crate::crypto::{Secret, Suite};
+    use crate::id::{Epoch, Side};
+
+    const PATH: PathId = PathId::from_bytes([1; 16]);
+
+    struct End {
+        table: Table,
+        carrier: Carrier,
+    }
+
+    fn vips(last: u8) -> Vips {
+        Vips { v4: Some([198, 18, 0, last].into()), v6: None }
+    }
+
+    fn leg(port: u16) -> Leg {
+        Leg::to(TransportId(0), ([203, 0, 113, 1], port).into())
+    }
+
+    impl End {
+        fn new(own: u8) -> Self {
+            let mut table = Table::new(&mut Rng::from_seed([0; 32]));
+            let side = if own == 1 { Side::Lower } else { Side::Higher };
+            let (own, peer) = (vips(own), vips(3 - own));
+            table.apply(Time::ZERO, &TableEvent::Open { path: PATH, side, own, peer });
+            let carrier = Carrier::new(table.reader());
+            Self { table, carrier }
+        }
+
+        fn with_keys(own: u8) -> Self {
+            let mut end = Self::new(own);
+            let peer = 3 - own;
+            for (direction, from) in [(Direction::Send, own), (Direction::Receive, peer)] {
+                let (suite, key) = (Suite::ChaCha20Poly1305, Secret::new([from; 32]));
+                let install = TableEvent::Install { path: PATH, direction, slot: 0, suite, key };
+                end.table.apply(Time::ZERO, &install);
+            }
+            end
+        }
+
+        fn point(&mut self, port: u16, proof: Proof, limit: u16) {
+            let to = Pointing { leg: leg(port), proof, fallback: None, limit };
+            let point = TableEvent::Point { path: PATH, to: Some(to), epoch: Epoch(3) };
+            self.table.apply(Time::ZERO, &point);
+        }
+
+        fn release(&mut self) -> Vec<Vec<u8>> {
+            let mut capsules = Vec::new();
+            self.carrier.release(Time::ZERO, |_, _, capsule| capsules.push(capsule.to_vec()));
+            capsules
+        }
+    }
+
+    fn packet(source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
+        let total = (20 + payload.len()) as u16;
+        let mut packet = vec![0x45, 0b10];
+        packet.extend_from_slice(&total.to_be_bytes());
+        packet.extend_from_slice(&[0, 0, 0x40, 0, 64, 17, 0, 0]);
+        packet.extend_from_slice(&[198, 18, 0, source, 198, 18, 0, destination]);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    #[test]
+    fn a_packet_crosses_and_its_mark_with_it() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        mn.point(2, Proof::Proved, 1400);
+        cn.point(1, Proof::Proved, 1400);
+        let inner = packet(1, 2, b"hello");
+        let mut capsule = Vec::new();
+        let sent = mn.carrier.outbound(Time::ZERO, &inner, &mut capsule);
+        assert_eq!(sent, Outbound::To { leg: leg(2), ecn: 0b10 });
+        let Inbound::Packet { packet, seen } =
+            cn.carrier.inbound(Time::ZERO, &leg(1), 0b11, &mut capsule)
+        else {
+            panic!("dropped: {:?}", cn.carrier.dropped())
+        };
+        assert_eq!(Flow::of(packet).unwrap().ecn, 0b11, "congestion on the way");
+        assert_eq!(packet[20..], inner[20..]);
+        assert_eq!(seen, None);
+        assert_eq!(cn.table.get(&PATH).unwrap().traffic().received, 1);
+    }
+
+    #[test]
+    fn another_source_is_reported_and_moves_nothing_here() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        mn.point(2, Proof::Proved, 1400);
+        cn.point(1, Proof::Proved, 1400);
+        let mut capsule = Vec::new();
+        mn.carrier.outbound(Time::ZERO, &packet(1, 2, b""), &mut capsule);
+        let Inbound::Packet { seen, .. } = cn.carrier.inbound(Time::ZERO, &leg(9), 0, &mut capsule)
+        else {
+            panic!("dropped")
+        };
+        assert_eq!(seen, Some(Seen { path: PATH, leg: leg(9), epoch_low: 3 }));
+        let state = cn.table.get(&PATH).unwrap().state();
+        assert_eq!(state.endpoint.as_ref().unwrap().leg, leg(1));
+    }
+
+    #[test]
+    fn packets_wait_for_a_path_in_order_and_a_miss_is_told_once() {
+        let mut mn = End::with_keys(1);
+        let mut out = Vec::new();
+        let first = mn.carrier.outbound(Time::ZERO, &packet(1, 2, b"one"), &mut out);
+        assert_eq!(first, Outbound::Held { miss: Some([198, 18, 0, 2].into()) });
+        let second = mn.carrier.outbound(Time::ZERO, &packet(1, 2, b"two"), &mut out);
+        assert_eq!(second, Outbound::Held { miss: None });
+        mn.point(2, Proof::Proved, 1400);
+        let third = mn.carrier.outbound(Time::ZERO, &packet(1, 2, b"three"), &mut out);
+        assert_eq!(third, Outbound::Held { miss: None }, "not before the others");
+        let mut cn = End::with_keys(2);
+        let payloads: Vec<_> = mn
+            .release()
+            .into_iter()
+            .map(|mut capsule| match cn.carrier.inbound(Time::ZERO, &leg(1), 0, &mut capsule) {
+                Inbound::Packet { packet, .. } => packet[20..].to_vec(),
+                Inbound::Dropped => panic!("dropped"),
+            })
+            .collect();
+        assert_eq!(payloads, [&b"one"[..], b"two", b"three"]);
+        assert!(!mn.carrier.is_holding());
+    }
+
+    #[test]
+    fn an_unproved_address_gets_what_it_earned_and_the_rest_waits() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        let one = (packet(1, 2, &[0; 100]).len() + CAPSULE_OVERHEAD) as u64;
+        mn.point(2, Proof::Unproved { received: one, credit: None }, 1400);
+        let mut out = Vec::new();
+        let sent = (0..10)
+            .filter(|_| {
+                let outbound = mn.carrier.outbound(Time::ZERO, &packet(1, 2, &[0; 100]), &mut out);
+                matches!(outbound, Outbound::To { .. })
+            })
+            .count();
+        assert_eq!(sent, 3);
+        cn.point(1, Proof::Proved, 1400);
+        let mut answer = Vec::new();
+        cn.carrier.outbound(Time::ZERO, &packet(2, 1, &[0; 100]), &mut answer);
+        mn.carrier.inbound(Time::ZERO, &leg(2), 0, &mut answer);
+        assert_eq!(mn.release().len(), 3, "three for the one that came");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_answered() {
+        let mut mn = End::with_keys(1);
+        mn.point(2, Proof::Proved, 1300);
+        let mut out = Vec::new();
+        let big = packet(1, 2, &[0; 1281]);
+        let Outbound::Answer(answer) = mn.carrier.outbound(Time::ZERO, &big, &mut out) else {
+            panic!("not answered")
+        };
+        assert_eq!(Flow::of(&answer).unwrap().destination, IpAddr::from([198, 18, 0, 1]));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_foreign_source_does_not_leave() {
+        let mut mn = End::with_keys(1);
+        mn.point(2, Proof::Proved, 1400);
+        let sent = mn.carrier.outbound(Time::ZERO, &packet(7, 2, b""), &mut Vec::new());
+        assert_eq!(sent, Outbound::Dropped);
+    }
+}
