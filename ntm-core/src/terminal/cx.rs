@@ -68,18 +68,12 @@ impl Cx<'_> {
             .any(|seen| seen.addr.is_ipv6() == ipv6 && !self.surroundings.claimed().contains(seen))
     }
 
-    /// Where else the peer may reach us: never a private address, which would
-    /// mean something else to it.
+    /// Where else the peer may reach us: in the open. A private address would
+    /// mean something else to it, and what a NAT shows of us is the traversal
+    /// plugin's to judge.
     pub(super) fn own_candidates(&self) -> Vec<Candidate> {
-        let claimed = self.surroundings.claimed().iter();
+        let claimed = self.surroundings.claimed().iter().copied();
         let global = claimed.filter(|own| Scope::of(own.addr.ip()) == Scope::Global);
-        let mut candidates: Vec<Candidate> = Vec::new();
-        for candidate in global.chain(self.observed) {
-            if !candidates.contains(candidate) {
-                candidates.push(*candidate);
-            }
-        }
-        candidates.truncate(TunnelRequest::MOST_CANDIDATES);
-        candidates
+        global.take(TunnelRequest::MOST_CANDIDATES).collect()
     }
 }
