@@ -37,6 +37,8 @@ pub struct Observed {
     pub at: Time,
     /// Who sent it.
     pub host: HostId,
+    /// Who gets it, unless it is lost.
+    pub target: HostId,
     /// The source as the network shows it.
     pub from: SocketAddr,
     /// Where it goes.
@@ -111,12 +113,12 @@ impl Network {
         let Some((from, target, to_inner)) = self.route(now, hosts, way, host.port, to) else {
             return Vec::new();
         };
-        if self.cut.contains(&from.ip()) || self.cut.contains(&to.ip()) {
-            return Vec::new();
-        }
         if let Some(tap) = &mut self.tap {
             let datagram = datagram.to_vec();
-            tap.push(Observed { at: now, host: sender, from, to, datagram });
+            tap.push(Observed { at: now, host: sender, target, from, to, datagram });
+        }
+        if self.cut.contains(&from.ip()) || self.cut.contains(&to.ip()) {
+            return Vec::new();
         }
         let (here, there) = (host.link, hosts[target.0].link);
         let mut arrivals = Vec::new();
