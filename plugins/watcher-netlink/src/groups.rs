@@ -13,9 +13,9 @@ pub(crate) struct Groups(AsyncFd<OwnedFd>);
 
 /// What reading once gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Told<'a> {
-    /// A datagram of messages.
-    Messages(&'a [u8]),
+pub(crate) enum Told {
+    /// A datagram of messages, this long.
+    Messages(usize),
     /// Some were lost.
     Lost,
     /// There is no more at the moment.
@@ -42,35 +42,37 @@ impl Groups {
         Ok(Self(AsyncFd::with_interest(socket, READY)?))
     }
 
-    /// Waits until there may be something to receive. Cancel safe.
-    pub(crate) async fn readable(&self) -> Result<(), PluginError> {
-        let mut guard = self.0.ready(READY).await.map_err(|error| blind(&error))?;
-        guard.retain_ready();
-        Ok(())
+    /// Waits for something to read and reads it; `Nothing` if it was a false
+    /// alarm. Cancel safe: what was read is returned in the same poll.
+    pub(crate) async fn wait(&self, buffer: &mut [u8]) -> Result<Told, PluginError> {
+        let mut ready = self.0.ready(READY).await.map_err(|error| blind(&error))?;
+        // Forgets the readiness once nothing is left.
+        let read = ready.try_io(|socket| read(socket.get_ref(), buffer));
+        understand(read.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into())))
     }
 
-    /// Takes the next datagram, if there is one.
-    pub(crate) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<Told<'a>, PluginError> {
-        let mut take = || {
-            let read = || rustix::net::recvfrom(self.0.get_ref(), &mut *buffer, RecvFlags::TRUNC);
-            let (_, length, from) = rustix::io::retry_on_intr(read)?;
-            let port = from.and_then(|from| SocketAddrNetlink::try_from(from).ok());
-            io::Result::Ok((length, port.map(|from| from.pid())))
-        };
-        // The first way makes `readable` wait again once nothing is left, but
-        // does not look where no readiness was announced yet.
-        let taken = match self.0.try_io(READY, |_| take()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => take(),
-            taken => taken,
-        };
-        match taken {
-            Ok((length, _)) if length > buffer.len() => Ok(Told::Lost),
-            Ok((length, Some(KERNEL))) => Ok(Told::Messages(&buffer[..length])),
-            Ok(_) => Ok(Told::Messages(&[])),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Told::Nothing),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => Ok(Told::Lost),
-            Err(error) => Err(blind(&error)),
-        }
+    /// Reads what is there now.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<Told, PluginError> {
+        understand(read(self.0.get_ref(), buffer))
+    }
+}
+
+fn read(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<Told> {
+    let read = || rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::TRUNC);
+    let (_, length, from) = rustix::io::retry_on_intr(read)?;
+    let from = from.and_then(|from| SocketAddrNetlink::try_from(from).ok());
+    Ok(match from.map(|from| from.pid()) {
+        _ if length > buffer.len() => Told::Lost,
+        Some(KERNEL) => Told::Messages(length),
+        _ => Told::Messages(0),
+    })
+}
+
+fn understand(read: io::Result<Told>) -> Result<Told, PluginError> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Told::Nothing),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => Ok(Told::Lost),
+        read => read.map_err(|error| blind(&error)),
     }
 }
 
@@ -121,23 +123,27 @@ mod tests {
 
     use super::*;
 
-    async fn readable(groups: &Groups) {
+    async fn wait(groups: &Groups) -> Result<Told, PluginError> {
         let limit = Duration::from_secs(10);
-        tokio::time::timeout(limit, groups.readable()).await.expect("it is readable").unwrap();
+        tokio::time::timeout(limit, groups.wait(&mut [0; 64])).await.expect("it is readable")
+    }
+
+    fn socket() -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
     }
 
     /// A netlink socket gives no error but lost events, so another kind of
     /// socket stands in for one: a port that nobody listens to refuses.
     #[tokio::test]
     async fn an_error_of_the_socket_is_told_with_a_remedy() {
-        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
+        let nobody = socket().local_addr().unwrap();
+        let socket = socket();
         socket.connect(nobody).unwrap();
         let groups = Groups::from_socket(socket.try_clone().unwrap().into()).unwrap();
         socket.send(b"anybody there?").unwrap();
-        readable(&groups).await;
-        let error = groups.receive(&mut [0; 64]).unwrap_err();
+        let error = wait(&groups).await.unwrap_err();
         assert_eq!(error.fault, Fault::System);
         assert!(error.message.contains("refused"), "{error}");
         assert!(error.remedy.contains("anew"), "{error}");
@@ -145,19 +151,34 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_come_from_the_kernel_is_not_believed() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = socket();
         socket.send_to(b"gossip", socket.local_addr().unwrap()).unwrap();
         let groups = Groups::from_socket(socket.into()).unwrap();
-        readable(&groups).await;
-        assert_eq!(groups.receive(&mut [0; 64]).unwrap(), Told::Messages(&[]));
+        assert_eq!(wait(&groups).await.unwrap(), Told::Messages(0));
     }
 
     #[tokio::test]
     async fn a_datagram_that_does_not_fit_counts_as_lost() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = socket();
         socket.send_to(&[0; 65], socket.local_addr().unwrap()).unwrap();
         let groups = Groups::from_socket(socket.into()).unwrap();
-        readable(&groups).await;
-        assert_eq!(groups.receive(&mut [0; 64]).unwrap(), Told::Lost);
+        assert_eq!(wait(&groups).await.unwrap(), Told::Lost);
+    }
+
+    #[tokio::test]
+    async fn after_the_last_datagram_it_waits_and_does_not_spin() {
+        let socket = socket();
+        socket.send_to(b"one", socket.local_addr().unwrap()).unwrap();
+        let groups = Groups::from_socket(socket.into()).unwrap();
+        assert_eq!(wait(&groups).await.unwrap(), Told::Messages(0));
+        let mut false_alarms = 0;
+        let waits = async {
+            while wait(&groups).await.unwrap() == Told::Nothing {
+                false_alarms += 1;
+            }
+        };
+        let short = Duration::from_millis(50);
+        assert!(tokio::time::timeout(short, waits).await.is_err(), "there is nothing to read");
+        assert!(false_alarms <= 1, "{false_alarms}");
     }
 }

@@ -16,7 +16,9 @@
 //! What it cannot see: routing rules on a firewall mark or a port that only the
 //! real packets will carry, another network behind the same carrier (a Wi-Fi
 //! roam that the driver hides), and the address selection policy table
-//! (RFC 6724), whose changes the kernel does not announce.
+//! (RFC 6724), whose changes the kernel does not announce. News of a lost
+//! carrier the kernel itself may keep for up to a second, if it had other news
+//! of carriers within the second before.
 //!
 //! Both sockets belong to the network namespace of the thread that calls
 //! [`NetlinkWatcher::open`], wherever the watcher is used afterwards.

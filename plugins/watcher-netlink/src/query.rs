@@ -81,8 +81,10 @@ impl Query {
             Ok(())
         })?;
         match answer.refusal {
-            Some(refusal) if NO_ROUTE.contains(&refusal) => Ok(None),
-            Some(refusal) => Err(failed(&refusal.into())),
+            Some(refusal @ (Errno::NOMEM | Errno::NOBUFS)) => Err(failed(&refusal.into())),
+            // No route, or one of the kinds unreachable, prohibit and blackhole,
+            // or an IP version that is off.
+            Some(_) => Ok(None),
             None => Ok(way),
         }
     }
@@ -148,17 +150,6 @@ fn strange(what: impl std::fmt::Display) -> PluginError {
     let message = format!("rtnetlink gave an answer that cannot be read: {what}");
     PluginError::new(Fault::System, message, "report it with the version of the kernel")
 }
-
-/// What the kernel answers where packets cannot go: no route, routes of the
-/// kinds unreachable, prohibit and blackhole, an IP version that is off.
-const NO_ROUTE: [Errno; 6] = [
-    Errno::NETUNREACH,
-    Errno::HOSTUNREACH,
-    Errno::ACCESS,
-    Errno::INVAL,
-    Errno::AFNOSUPPORT,
-    Errno::OPNOTSUPP,
-];
 
 const TO_KERNEL: SocketAddrNetlink = SocketAddrNetlink::new(0, 0);
 const PATIENCE: Duration = Duration::from_secs(1);

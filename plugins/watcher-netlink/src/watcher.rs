@@ -68,34 +68,44 @@ impl NetlinkWatcher {
         Ok(())
     }
 
-    /// Takes in up to `limit` datagrams of events.
+    /// Takes in up to `limit` datagrams that are there already.
     fn absorb(&mut self, limit: usize) -> Result<(), PluginError> {
         for _ in 0..limit {
-            let changes = match self.groups.receive(&mut self.buffer)? {
-                Told::Nothing => break,
-                Told::Lost => None,
-                // What a stale table would call no news may be some.
-                Told::Messages(_) if self.stale => None,
-                Told::Messages(datagram) => self.table.take_in(datagram).ok(),
-            };
-            self.stale |= changes.is_none();
-            for change in changes.unwrap_or_else(|| vec![Change::Resync]) {
-                self.pending.insert(change);
+            let told = self.groups.receive(&mut self.buffer)?;
+            if told == Told::Nothing {
+                break;
             }
+            self.take_in(told);
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, told: Told) {
+        let changes = match told {
+            Told::Nothing => Some(Vec::new()),
+            Told::Lost => None,
+            // What a stale table would call no news may be some.
+            Told::Messages(_) if self.stale => None,
+            Told::Messages(length) => self.table.take_in(&self.buffer[..length]).ok(),
+        };
+        self.stale |= changes.is_none();
+        for change in changes.unwrap_or_else(|| vec![Change::Resync]) {
+            self.pending.insert(change);
+        }
     }
 
     /// Reads everything anew.
     fn reread(&mut self) -> Result<(), PluginError> {
         // Events that wait are older than what is read below. Without those
-        // that were lost between them they could bring back what is gone.
+        // that were lost between them they could bring back what is gone; so
+        // they only count as one more reason to look.
         let mut emptied = false;
         for _ in 0..EVERYTHING {
             emptied = self.groups.receive(&mut self.buffer)? == Told::Nothing;
             if emptied {
                 break;
             }
+            self.pending.insert(Change::Resync);
         }
         self.table = Table::default();
         let whole = self.query.everything(|event| {
@@ -114,7 +124,8 @@ impl Watcher for NetlinkWatcher {
             if let Some(change) = self.pending.take() {
                 return Ok(change);
             }
-            self.groups.readable().await?;
+            let told = self.groups.wait(&mut self.buffer).await?;
+            self.take_in(told);
             self.absorb(BURST)?;
         }
     }
@@ -134,13 +145,13 @@ impl Watcher for NetlinkWatcher {
 
 /// Datagrams that `next` takes together: they were there already, and an
 /// address brings three or four.
-const BURST: usize = 64;
+const BURST: usize = 32;
 /// More datagrams than the default receive buffer holds; ends a race with a
 /// storm after some 0.1 s.
 const EVERYTHING: usize = 1 << 16;
 /// How often a storm may spoil the reading before what was read must do; the
 /// storm's next event then starts it again.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 16;
 const LARGEST_BUFFER: u32 = 1 << 30;
 
 #[cfg(test)]
