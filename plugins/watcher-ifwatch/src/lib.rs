@@ -29,7 +29,8 @@
 //!
 //! Routes are asked for by connecting a UDP socket, which sends nothing. The
 //! system does not name the interface, which is taken to be the first running
-//! one that has the source address. Elsewhere than on Linux every route is
+//! one that has the source address: the wrong one where packets leave by another
+//! interface than the one that their source belongs to. Elsewhere than on Linux every route is
 //! said to take the 1,500 bytes of Ethernet.
 //!
 //! Read `watcher.rs` first, then `system.rs` (interfaces) and `route.rs`; the last two

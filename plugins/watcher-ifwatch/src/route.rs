@@ -27,10 +27,10 @@ pub(crate) fn route(
         return Ok(None);
     }
     let Ok(source) = socket.local_addr().map(|ours| ours.ip()) else { return Ok(None) };
+    let has = |one: &LocalInterface, ip| one.addresses.iter().any(|ours| ours.ip == ip);
     // What goes to ourselves goes by loopback.
-    let leads = |one: &&LocalInterface| {
-        if source == to { one.loopback } else { one.addresses.iter().any(|ours| ours.ip == source) }
-    };
+    let inward = interfaces.iter().any(|one| has(one, to));
+    let leads = |one: &&LocalInterface| if inward { one.loopback } else { has(one, source) };
     let interface = interfaces.iter().filter(|one| one.running).find(leads);
     Ok(interface.map(|one| Route { source, ifindex: one.index, mtu: mtu(&socket, to) }))
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 use ntm_core::plugin::{LocalAddress, LocalInterface, PluginError, Snapshot};
 
@@ -16,22 +16,20 @@ pub(crate) fn interfaces() -> Result<Snapshot, PluginError> {
         // An address with a label goes by the label: `eth0:home`.
         let name = entry.interface_name.split(':').next().unwrap_or_default().to_owned();
         let one = found.entry(name.clone()).or_insert_with(|| LocalInterface {
-            index: 0,
+            // Entries of devices without a hardware address name no index.
+            index: if_nametoindex(name.as_str()).unwrap_or(GONE),
             name,
             running: entry.flags.contains(RUNNING),
             generation: 0,
             loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
             addresses: Vec::new(),
         });
-        let Some(address) = entry.address else { continue };
-        if let Some(link) = address.as_link_addr() {
-            one.index = u32::try_from(link.ifindex()).unwrap_or_default();
-        } else if let Some(ip) = ip(&address) {
+        if let Some(ip) = entry.address.as_ref().and_then(ip) {
             let prefix = prefix(entry.netmask.as_ref().and_then(self::ip), ip);
             one.addresses.push(LocalAddress { ip, prefix, usable: true, preferred: true });
         }
     }
-    let mut interfaces: Vec<_> = found.into_values().filter(|one| one.index != 0).collect();
+    let mut interfaces: Vec<_> = found.into_values().filter(|one| one.index != GONE).collect();
     interfaces.sort_by_key(|one| one.index);
     for one in &mut interfaces {
         one.addresses.sort_by_key(|address| (address.ip, address.prefix));
@@ -54,6 +52,8 @@ fn prefix(mask: Option<IpAddr>, ip: IpAddr) -> u8 {
     u8::try_from(ones).unwrap_or(u8::MAX)
 }
 
+/// No interface has this index.
+const GONE: u32 = 0;
 const ALL_OF_V4: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
 const ALL_OF_V6: IpAddr = IpAddr::V6(Ipv6Addr::from_bits(u128::MAX));
 #[cfg(target_os = "linux")]
