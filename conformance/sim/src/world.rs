@@ -281,6 +281,11 @@ impl World {
         self.settle(id);
     }
 
+    /// A host's public key.
+    pub fn key(&self, id: HostId) -> PublicKey {
+        self.makers[id.0].identity.public()
+    }
+
     /// The Path ID that two hosts share, once one of them has a tunnel.
     pub fn path(&self, one: HostId, other: HostId) -> Option<PathId> {
         let peer = &self.makers[other.0].name;

@@ -256,6 +256,7 @@ mod tests {
             side,
             ticket: ticket(1),
             epoch: Epoch(epoch),
+            nonce: [0; 8],
             token,
             carried: carried.to_vec(),
         }
@@ -284,14 +285,15 @@ mod tests {
             assert_eq!(proof.status, BindStatus::Bound);
         }
 
-        fn ends(&self) -> (Option<(u16, Option<u64>)>, Option<(u16, Option<u64>)>) {
+        /// The ends' ports and budgets.
+        fn ends(&self) -> [Option<(u16, Option<u64>)>; 2] {
             let ForwardEvent::Set { lower, higher, .. } =
                 self.pair.forward(PathId::from_bytes([1; 16]))
             else {
                 panic!("a pair is set")
             };
             let show = |end: BoundEnd| (end.leg.remote.port(), end.budget);
-            (lower.map(show), higher.map(show))
+            [lower.map(show), higher.map(show)]
         }
     }
 
@@ -299,9 +301,9 @@ mod tests {
     fn an_end_is_served_little_until_it_has_proved_its_address() {
         let mut world = World::new();
         let reply = world.bind(1, &bind(Side::Lower, 5, None, b""));
-        assert_eq!(world.ends(), (Some((1, Some(600))), None));
+        assert_eq!(world.ends(), [Some((1, Some(600))), None]);
         world.bind(1, &bind(Side::Lower, 5, reply.challenge, b""));
-        assert_eq!(world.ends(), (Some((1, None)), None));
+        assert_eq!(world.ends(), [Some((1, None)), None]);
     }
 
     #[test]
@@ -318,9 +320,9 @@ mod tests {
         world.bind_and_prove(1, Side::Lower, 5);
         let reply = world.bind(9, &bind(Side::Lower, 6, None, b""));
         assert_eq!(reply.status, BindStatus::Challenge);
-        assert_eq!(world.ends().0, Some((9, Some(600))));
+        assert_eq!(world.ends()[0], Some((9, Some(600))));
         assert_eq!(world.bind(1, &bind(Side::Lower, 5, None, b"")).status, BindStatus::Stale);
-        assert_eq!(world.ends().0, Some((9, Some(600))));
+        assert_eq!(world.ends()[0], Some((9, Some(600))));
     }
 
     #[test]
@@ -329,13 +331,13 @@ mod tests {
         world.bind_and_prove(1, Side::Lower, 5);
         let reply = world.bind(9, &bind(Side::Lower, 5, None, b""));
         assert_eq!(reply.status, BindStatus::Challenge);
-        assert_eq!(world.ends().0, Some((1, None)));
+        assert_eq!(world.ends()[0], Some((1, None)));
         let forged = world.bind(9, &bind(Side::Lower, 5, Some([1; 8]), b""));
         assert_eq!(forged.status, BindStatus::Challenge);
-        assert_eq!(world.ends().0, Some((1, None)));
+        assert_eq!(world.ends()[0], Some((1, None)));
         let proof = world.bind(9, &bind(Side::Lower, 5, reply.challenge, b""));
         assert_eq!(proof.status, BindStatus::Bound);
-        assert_eq!(world.ends().0, Some((9, None)));
+        assert_eq!(world.ends()[0], Some((9, None)));
     }
 
     #[test]

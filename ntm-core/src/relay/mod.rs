@@ -283,8 +283,14 @@ impl Relay {
         challenge: Option<Token>,
         key: &Secret,
     ) {
-        let ack =
-            BindAck { path: bind.path, side: bind.side, status, epoch: bind.epoch, challenge };
+        let ack = BindAck {
+            path: bind.path,
+            side: bind.side,
+            status,
+            epoch: bind.epoch,
+            nonce: bind.nonce,
+            challenge,
+        };
         self.out.send(leg.unpinned(), "Bind Ack", ack.emit(key));
     }
 

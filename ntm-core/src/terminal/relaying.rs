@@ -39,7 +39,7 @@ enum Binding {
     /// Not used.
     Idle,
     /// A Bind is under way; `bound` was the epoch before it, if any.
-    Asked { backoff: Backoff, bound: Option<Epoch> },
+    Asked { backoff: Backoff, nonce: Token, bound: Option<Epoch> },
     /// It knows our address of this epoch.
     Bound { epoch: Epoch, refresh_at: Time },
     /// It said no, or nothing.
@@ -140,12 +140,13 @@ impl Tunnel {
         };
         let mut backoff = Backoff::urgent(cx.now, &rtt);
         backoff.sent(cx.now, cx.rng);
-        relay.state = Binding::Asked { backoff, bound };
+        relay.state = Binding::Asked { backoff, nonce: cx.rng.bytes(), bound };
         self.send_bind(cx, at, carried);
     }
 
     fn send_bind(&mut self, cx: &mut Cx<'_>, at: usize, carried: Option<(&'static str, Vec<u8>)>) {
         let relay = &self.relays[at];
+        let Binding::Asked { nonce, .. } = relay.state else { return };
         let (name, carried) = match carried {
             Some((_, datagram)) => ("Bind with message", datagram),
             None => ("Bind", Vec::new()),
@@ -155,6 +156,7 @@ impl Tunnel {
             side: self.side,
             ticket: relay.grant.ticket.clone(),
             epoch: cx.epoch,
+            nonce,
             token: relay.token,
             carried,
         };
@@ -193,15 +195,17 @@ impl Tunnel {
             return;
         };
         let relay = &mut self.relays[at];
+        // An answer to the question that is open, and to no other.
+        let Binding::Asked { backoff, nonce, .. } = &relay.state else { return };
         if ack.side != self.side
             || ack.epoch != cx.epoch
+            || ack.nonce != *nonce
             || !BindAck::is_genuine(datagram, &relay.grant.key)
         {
             return;
         }
         cx.out.received(leg, "Bind Ack", datagram.len());
-        if let Binding::Asked { backoff, .. } = &relay.state
-            && backoff.copies() == 1
+        if backoff.copies() == 1
             && let Some(remote) = self.remotes.get_mut(leg)
             && remote.rtt.smoothed().is_none()
         {

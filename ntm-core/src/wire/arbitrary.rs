@@ -104,12 +104,13 @@ pub(super) fn ticket() -> impl Strategy<Value = Ticket> {
 }
 
 pub(super) fn bind() -> impl Strategy<Value = Bind> {
-    (path(), side(), ticket(), epoch(), token(), vec(any::<u8>(), 0..200)).prop_map(
-        |(path, side, ticket, epoch, token, carried)| Bind {
+    (path(), side(), ticket(), epoch(), any::<Token>(), token(), vec(any::<u8>(), 0..200)).prop_map(
+        |(path, side, ticket, epoch, nonce, token, carried)| Bind {
             path,
             side,
             ticket,
             epoch,
+            nonce,
             token,
             carried,
         },
@@ -126,9 +127,16 @@ pub(super) fn bind_ack() -> impl Strategy<Value = BindAck> {
         Just(BindStatus::Stale),
         Just(BindStatus::Address),
     ];
-    (path(), side(), status, epoch(), token()).prop_map(|(path, side, status, epoch, challenge)| {
-        BindAck { path, side, status, epoch, challenge }
-    })
+    (path(), side(), status, epoch(), any::<Token>(), token()).prop_map(
+        |(path, side, status, epoch, nonce, challenge)| BindAck {
+            path,
+            side,
+            status,
+            epoch,
+            nonce,
+            challenge,
+        },
+    )
 }
 
 pub(super) fn tunnel_request() -> impl Strategy<Value = TunnelRequest> {

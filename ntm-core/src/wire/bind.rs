@@ -11,9 +11,10 @@ use crate::id::{Epoch, PathId, Side};
 /// | 0 | 20 | envelope; id: Path ID |
 /// | 20 | 128 | [`Ticket`] |
 /// | 148 | 8 | the sender's epoch |
-/// | 156 | 8 | the relay's challenge, returned; or zeros |
-/// | 164 | 16 | HMAC-SHA-256 under the end's key of "ntm bind v1" and all other bytes, first 16 bytes |
-/// | 180 | … | perhaps a datagram for the other end, forwarded at once |
+/// | 156 | 8 | nonce: tells this question from others |
+/// | 164 | 8 | the relay's challenge, returned; or zeros |
+/// | 172 | 16 | HMAC-SHA-256 under the end's key of "ntm bind v1" and all other bytes, first 16 bytes |
+/// | 188 | … | perhaps a datagram for the other end, forwarded at once |
 ///
 /// Takes the place of the paper's exchange with the relay on a move: no round
 /// trip to the coordinator is needed.
@@ -27,6 +28,8 @@ pub struct Bind {
     pub ticket: Ticket,
     /// The sender's epoch.
     pub epoch: Epoch,
+    /// Tells this question from others; echoed by the answer.
+    pub nonce: Token,
     /// The challenge of the last [`BindAck`], if it is being returned.
     pub token: Option<Token>,
     /// A datagram for the other end; empty if none.
@@ -60,8 +63,9 @@ pub enum BindStatus {
 /// | 0 | 20 | envelope; id: Path ID; flag: the receiver's side |
 /// | 20 | 1 | [`BindStatus`] |
 /// | 21 | 8 | the epoch of the Bind |
-/// | 29 | 8 | challenge, or zeros |
-/// | 37 | 16 | HMAC-SHA-256 under the end's key of "ntm bound v1" and the above, first 16 bytes |
+/// | 29 | 8 | the nonce of the Bind |
+/// | 37 | 8 | challenge, or zeros |
+/// | 45 | 16 | HMAC-SHA-256 under the end's key of "ntm bound v1" and the above, first 16 bytes |
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BindAck {
     /// The relayed path.
@@ -72,13 +76,15 @@ pub struct BindAck {
     pub status: BindStatus,
     /// The epoch of the Bind that it answers.
     pub epoch: Epoch,
+    /// The nonce of the Bind that it answers.
+    pub nonce: Token,
     /// To be returned in the next Bind.
     pub challenge: Option<Token>,
 }
 
-const BIND_MAC: usize = Envelope::LEN + TICKET + 16;
+const BIND_MAC: usize = Envelope::LEN + TICKET + 24;
 const BIND_CARRIED: usize = BIND_MAC + 16;
-const ACK_MAC: usize = Envelope::LEN + 17;
+const ACK_MAC: usize = Envelope::LEN + 25;
 
 impl Bind {
     /// Bytes in front of the carried datagram.
@@ -89,6 +95,7 @@ impl Bind {
         let mut out = Envelope::new(Kind::Bind, self.side, *self.path.as_bytes()).emit().to_vec();
         out.put(&self.ticket.emit());
         out.put(&self.epoch.0.to_be_bytes());
+        out.put(&self.nonce);
         out.put(&self.token.unwrap_or_default());
         let mac = mac16(key, &[b"ntm bind v1", &out, &self.carried]);
         out.put(&mac);
@@ -108,6 +115,7 @@ impl Bind {
         let mut reader = Reader::new(&datagram[Envelope::LEN..]);
         let ticket = Ticket::parse(reader.bytes(TICKET)?)?;
         let epoch = Epoch(reader.u64()?);
+        let nonce = reader.array()?;
         let token: Token = reader.array()?;
         let _mac: [u8; 16] = reader.array()?;
         Ok(Self {
@@ -115,6 +123,7 @@ impl Bind {
             side: envelope.side(),
             ticket,
             epoch,
+            nonce,
             token: Some(token).filter(|token| *token != Token::default()),
             carried: reader.rest().to_vec(),
         })
@@ -157,6 +166,7 @@ impl BindAck {
         let mut out = Envelope::new(Kind::BindAck, self.side, id).emit().to_vec();
         out.put(&[self.status as u8]);
         out.put(&self.epoch.0.to_be_bytes());
+        out.put(&self.nonce);
         out.put(&self.challenge.unwrap_or_default());
         let mac = mac16(key, &[b"ntm bound v1", &out]);
         out.put(&mac);
@@ -175,6 +185,7 @@ impl BindAck {
         let mut reader = Reader::new(&datagram[Envelope::LEN..]);
         let status = BindStatus::parse(reader.u8()?)?;
         let epoch = Epoch(reader.u64()?);
+        let nonce = reader.array()?;
         let challenge: Token = reader.array()?;
         let _mac: [u8; 16] = reader.array()?;
         Ok(Self {
@@ -182,6 +193,7 @@ impl BindAck {
             side: envelope.side(),
             status,
             epoch,
+            nonce,
             challenge: Some(challenge).filter(|token| *token != Token::default()),
         })
     }
