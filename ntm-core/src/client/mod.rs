@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::Time;
 use crate::address::{Candidate, Leg};
-use crate::id::Epoch;
+use crate::id::{Epoch, SessionId};
 use crate::machine::{Backoff, Context, Node, Rtt, SignalSession, SignalTrace};
 use crate::plugin::MemberRole;
 use crate::wire::{
@@ -255,9 +255,9 @@ impl Client {
         self.attempt.as_ref().is_some_and(|attempt| attempt.id() == handshake)
     }
 
-    /// Whether a signalling datagram is of our session.
-    pub(crate) fn is_in_session(&self, header: &Header) -> bool {
-        self.session.as_ref().is_some_and(|session| session.id.0 == header.envelope.id)
+    /// Our session with the coordinator.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id)
     }
 
     pub(crate) fn handle_cookie<E: From<SignalTrace>>(

@@ -1,4 +1,4 @@
-use crate::id::{Epoch, NodeName, PathId};
+use crate::id::{Epoch, NodeName, PathId, SessionId};
 use crate::machine::SignalTrace;
 use crate::plugin::{MemberRole, PluginError};
 use crate::wire::Refusal;
@@ -10,6 +10,14 @@ pub enum CoordinatorEvent {
     Ready {
         /// Members known.
         members: usize,
+    },
+    /// A session has been confirmed by its node, or is over: while it lasts,
+    /// datagrams that name it are not a stranger's.
+    Session {
+        /// The session.
+        id: SessionId,
+        /// Whether it lasts.
+        open: bool,
     },
     /// A signalling message was sent or received.
     Signal(SignalTrace),

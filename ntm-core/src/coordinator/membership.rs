@@ -179,7 +179,7 @@ impl Coordinator {
             if let Some(state) = self.members.station(station) {
                 let sessions: Vec<_> =
                     state.session.take().into_iter().chain(state.half_open.drain(..)).collect();
-                sessions.iter().for_each(|id| self.sessions.remove(id));
+                sessions.into_iter().for_each(|id| self.end_session(id));
             }
             self.timers.set(super::Timer::Station(station), None);
         }

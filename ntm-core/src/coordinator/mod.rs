@@ -261,7 +261,7 @@ impl Coordinator {
 
     fn drop_idle_sessions(&mut self, now: Time) {
         for (id, station) in self.sessions.idle(now) {
-            self.sessions.remove(&id);
+            self.end_session(id);
             if let Some(state) = self.members.station(station) {
                 state.half_open.retain(|half| *half != id);
                 state.session.take_if(|session| *session == id);

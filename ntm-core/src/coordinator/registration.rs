@@ -209,7 +209,7 @@ impl Coordinator {
     pub(super) fn handle_goodbye(&mut self, station: Station) {
         self.part_with(station, true);
         if let Some(id) = self.members.station(station).and_then(|state| state.session.take()) {
-            self.sessions.remove(&id);
+            self.end_session(id);
         }
     }
 

@@ -49,9 +49,14 @@ impl Sessions {
         self.by_id.insert(id, session);
     }
 
-    pub(super) fn remove(&mut self, id: &SessionId) {
-        if let Some((first, _)) = self.by_id.remove(id).and_then(|session| session.unconfirmed) {
-            self.by_first.remove(&first);
+    fn remove(&mut self, id: &SessionId) -> bool {
+        match self.by_id.remove(id).map(|session| session.unconfirmed) {
+            Some(Some((first, _))) => {
+                self.by_first.remove(&first);
+                false
+            }
+            Some(None) => true,
+            None => false,
         }
     }
 
@@ -72,6 +77,13 @@ impl Sessions {
 }
 
 impl Coordinator {
+    /// A session is over.
+    pub(super) fn end_session(&mut self, id: SessionId) {
+        if self.sessions.remove(&id) {
+            self.out.event(CoordinatorEvent::Session { id, open: false });
+        }
+    }
+
     /// A node's first message: answered if it is a member's, and without any
     /// other consequence until it speaks in the session.
     pub(super) fn handle_handshake1(&mut self, now: Time, leg: &Leg, message: &Handshake1) {
@@ -124,11 +136,11 @@ impl Coordinator {
         let answer = CoordinatorAnswer { session: Ok(id) };
         let (noise, keys) = responder.answer(&answer.emit()).ok()?;
         let state = self.members.station(station)?;
-        if state.half_open.len() == MOST_HALF_OPEN {
-            let oldest = state.half_open.remove(0);
-            self.sessions.remove(&oldest);
-        }
+        let oldest = (state.half_open.len() == MOST_HALF_OPEN).then(|| state.half_open.remove(0));
         state.half_open.push(id);
+        if let Some(oldest) = oldest {
+            self.end_session(oldest);
+        }
         let session = ServerSession {
             station,
             session: SignalSession::of_coordinator(id, &keys),
@@ -156,10 +168,11 @@ impl Coordinator {
         self.out.received(leg, signal.body.name(), datagram.len());
         if let Some((first, _)) = session.unconfirmed.take() {
             self.sessions.by_first.remove(&first);
+            self.out.event(CoordinatorEvent::Session { id, open: true });
             let state = self.members.station(station)?;
             state.half_open.retain(|half| *half != id);
             if let Some(before) = state.session.replace(id) {
-                self.sessions.remove(&before);
+                self.end_session(before);
             }
         }
         Some((station, signal))

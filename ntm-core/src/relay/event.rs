@@ -1,6 +1,7 @@
 use super::forward::ForwardEvent;
 use crate::address::Candidate;
 use crate::client::CoordinatorAddress;
+use crate::id::SessionId;
 use crate::machine::SignalTrace;
 use crate::wire::Refusal;
 
@@ -19,6 +20,9 @@ pub struct RelayConfig {
 pub enum RelayEvent {
     /// A change for the owner of the forwarding table. To be applied in order.
     Forward(ForwardEvent),
+    /// The session with the coordinator is another one: datagrams that name it
+    /// are not a stranger's.
+    Session(Option<SessionId>),
     /// A signalling message was sent or received.
     Signal(SignalTrace),
     /// The coordinator has registered us.

@@ -19,7 +19,7 @@ use binding::{Pair, Reply};
 use crate::address::{Candidate, Leg, Scope};
 use crate::client::{Client, ClientEvent};
 use crate::crypto::Secret;
-use crate::id::{Epoch, PathId};
+use crate::id::{Epoch, PathId, SessionId};
 use crate::machine::{Context, Node, Outbox, Timers};
 use crate::plugin::{MemberRole, Route, Snapshot};
 use crate::surroundings::{Surroundings, Verdict as Look};
@@ -50,6 +50,8 @@ pub struct Relay {
     calendar: Option<(u64, Time)>,
     pairs: BTreeMap<PathId, Pair>,
     revoked: BTreeMap<PathId, u64>,
+    /// The session last told of.
+    session: Option<SessionId>,
     timers: Timers<Timer>,
     out: Outbox<RelayEvent>,
 }
@@ -79,6 +81,7 @@ impl Relay {
             calendar: None,
             pairs: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            session: None,
             timers: Timers::default(),
             out: Outbox::default(),
         }
@@ -332,6 +335,10 @@ impl Relay {
     }
 
     fn settle(&mut self) {
+        if self.session != self.client.session() {
+            self.session = self.client.session();
+            self.out.event(RelayEvent::Session(self.session));
+        }
         self.timers.set(Timer::Client, self.client.deadline());
     }
 
@@ -368,11 +375,6 @@ impl Relay {
             Timer::Pair(_) => "binding",
         };
         Some((at, reason))
-    }
-
-    /// Whether this signalling session is ours.
-    pub fn knows_session(&self, header: &Header) -> bool {
-        self.client.is_in_session(header)
     }
 
     /// The relay as it is now.

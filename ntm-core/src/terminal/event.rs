@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::Time;
 use crate::address::{Candidate, Leg, Prefix, Vips};
-use crate::id::{Epoch, NodeName, PathId, PublicKey};
+use crate::id::{Epoch, NodeName, PathId, PublicKey, SessionId};
 use crate::machine::SignalTrace;
 use crate::tunnel::TableEvent;
 use crate::wire::{Refusal, Target};
@@ -14,6 +14,9 @@ pub enum TerminalEvent {
     /// A change for the owner of the tunnel table. To be applied in order, and
     /// before datagrams that were queued after it are sent.
     Table(TableEvent),
+    /// The session with the coordinator is another one: datagrams that name it
+    /// are not a stranger's.
+    Session(Option<SessionId>),
     /// A signalling message was sent or received.
     Signal(SignalTrace),
     /// The coordinator has registered us.

@@ -38,7 +38,7 @@ use tunnel::Tunnel;
 
 use crate::address::{Leg, Prefix, Vips};
 use crate::client::{Client, ClientEvent};
-use crate::id::{Epoch, NodeName, PathId, PublicKey, Salt};
+use crate::id::{Epoch, NodeName, PathId, PublicKey, Salt, SessionId};
 use crate::machine::{
     Admission, Context, Effect, EffectId, Effects, Gate, Node, Outbox, Outcome, Timers,
 };
@@ -67,6 +67,8 @@ pub struct Terminal {
     pins: Pins,
     pins_loaded: bool,
     gate: Gate,
+    /// The session last told of.
+    session: Option<SessionId>,
     /// In seed mode: ask for directions when the registration is answered.
     redirect: bool,
     asks: Vec<Ask>,
@@ -129,6 +131,7 @@ impl Terminal {
             pins: Pins::default(),
             pins_loaded: false,
             gate,
+            session: None,
             redirect: false,
             asks: Vec::new(),
             asked_routes: BTreeSet::new(),
@@ -548,6 +551,10 @@ impl Terminal {
                 Ask::Direct(path) => self.ask_for_tunnel(now, path),
             }
         }
+        if self.session != self.client.session() {
+            self.session = self.client.session();
+            self.out.event(TerminalEvent::Session(self.session));
+        }
         self.timers.set(Timer::Client, self.client.deadline());
         self.timers.set(Timer::Requests, self.requests.deadline());
         self.timers.set(Timer::Effects, self.effects.deadline());
@@ -624,10 +631,5 @@ impl Terminal {
             }
         };
         Some((at, reason))
-    }
-
-    /// Whether this signalling session is ours.
-    pub fn knows_session(&self, header: &Header) -> bool {
-        self.client.is_in_session(header)
     }
 }
