@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use ntm_core::plugin::{LocalAddress, Snapshot};
 
 /// Fills in which IPv6 addresses are usable and preferred, which `getifaddrs`
-/// does not tell. Where the file cannot be read they stay as they are.
+/// does not tell. Where there is no such file, as on any other system than
+/// Linux, they stay as they are.
 pub(crate) fn complete(snapshot: &mut Snapshot) {
     // Of this thread's network namespace, as getifaddrs.
     if let Ok(list) = fs::read_to_string("/proc/thread-self/net/if_inet6") {

@@ -28,7 +28,6 @@
 #![forbid(unsafe_code)]
 
 mod config;
-#[cfg(target_os = "linux")]
 mod flags;
 mod route;
 mod system;

@@ -9,7 +9,7 @@ use ntm_core::plugin::{Change, Fault, LocalInterface, PluginError, Route, Snapsh
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use crate::{Config, route, system};
+use crate::{Config, flags, route, system};
 
 /// Looks at the system again and again and compares.
 pub struct PollWatcher {
@@ -109,8 +109,7 @@ impl Watcher for PollWatcher {
 /// The interfaces as they are now.
 fn interfaces() -> Result<Snapshot, PluginError> {
     let mut now = system::interfaces()?;
-    #[cfg(target_os = "linux")]
-    crate::flags::complete(&mut now);
+    flags::complete(&mut now);
     Ok(now)
 }
 
