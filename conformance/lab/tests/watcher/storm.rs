@@ -7,12 +7,13 @@ use std::thread;
 use ntm_core::plugin::{Change, Snapshot};
 use ntm_watcher_netlink::{Config, NetlinkWatcher};
 
-use crate::machine::{Machine, Spec, WIFI, on_a_machine};
+use crate::machine::{LTE, Machine, Spec, WIFI, on_a_machine};
 use crate::watch::{Kind, QUIET, Watch};
 
 crate::trials![
     lost_events_are_told_and_everything_is_read_anew,
     a_snapshot_after_lost_events_is_right_before_they_were_told,
+    what_is_thrown_away_before_reading_anew_is_told_as_lost,
     a_storm_that_goes_on_while_it_is_read_ends_with_the_truth,
     without_a_storm_nothing_is_ever_read_anew,
 ];
@@ -77,6 +78,18 @@ fn a_snapshot_after_lost_events_is_right_before_they_were_told() {
         storm(mn, |_| {});
         assert_is_the_truth(mn, &watch.snapshot());
         assert_eq!(watch.next(), Change::Resync, "they are told all the same");
+    });
+}
+
+fn what_is_thrown_away_before_reading_anew_is_told_as_lost() {
+    on_a_machine(|mn| {
+        let mut watch = small(4096);
+        storm(mn, |_| {});
+        assert_eq!(watch.next(), Change::Resync);
+        mn.default_routes(LTE, 50);
+        // Who asks for this alone has not seen the new route.
+        watch.snapshot();
+        assert_eq!(watch.next(), Change::Resync);
     });
 }
 
