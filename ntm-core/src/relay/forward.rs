@@ -167,6 +167,11 @@ impl Forwards {
         Verdict::To(other.leg)
     }
 
+    /// Whether this path is relayed.
+    pub fn knows(&self, path: &PathId) -> bool {
+        self.0.contains_key(path)
+    }
+
     /// Packets and bytes forwarded for a path so far, under its present ticket.
     pub fn forwarded(&self, path: &PathId) -> Option<(u64, u64)> {
         let meter = &self.0.get(path)?.meter;

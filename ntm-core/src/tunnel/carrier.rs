@@ -247,6 +247,11 @@ impl Carrier {
         Inbound::Packet { packet: opened.packet, seen }
     }
 
+    /// Whether there is a tunnel of this Path ID.
+    pub fn knows(&self, path: &PathId) -> bool {
+        self.tunnels.take().by_path(path).is_some()
+    }
+
     /// Packets dropped so far.
     pub fn dropped(&self) -> Dropped {
         self.dropped

@@ -39,15 +39,26 @@ pub fn read_key(loaded: &Loaded) -> Result<Identity, ConfigError> {
     }
     let mut text = String::new();
     let read = file.take(LONGEST).read_to_string(&mut text);
-    let bytes = read.ok().and_then(|_| BASE64.decode(text.trim()).ok());
-    let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-    let bytes = bytes.ok_or_else(|| {
-        refuse(format!(
-            "{path_text} is not a key file, which is one line of 44 characters of base64; make \
-             one with `ntm key generate --out PATH`"
-        ))
-    })?;
-    Ok(Identity::from_private(Secret::new(bytes)))
+    let key = read.map_err(|error| error.to_string()).and_then(|_| parse_key(&text));
+    key.map_err(|message| refuse(format!("{path_text}: {message}")))
+}
+
+/// What is in a key file.
+///
+/// # Errors
+/// Why it is none.
+pub fn parse_key(text: &str) -> Result<Identity, String> {
+    let bytes = BASE64.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Secret::new).map(Identity::from_private).ok_or_else(|| {
+        "this is not a key file, which is one line of 44 characters of base64; make one with \
+         `ntm key generate --out PATH`"
+            .into()
+    })
+}
+
+/// What goes into a key file.
+pub fn write_key(identity: &Identity) -> String {
+    format!("{}\n", BASE64.encode(identity.private().expose()))
 }
 
 #[cfg(unix)]

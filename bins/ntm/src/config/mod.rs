@@ -10,7 +10,8 @@
 //! | `mode = "seed"` in `[handover]` | `NTM_HANDOVER__MODE=seed` | `--set handover.mode=seed` |
 //! | `bind` in the first `[[transport]]` | `NTM_TRANSPORT__0__CONFIG__BIND=…` | `--set transport[0].config.bind=…` |
 //!
-//! A value there that begins like a list, a table or a quoted text of TOML is
+//! `NTM_LOG` and `NTM_LOG_FORMAT` stand for options of the command line and are
+//! no part of this. A value there that begins like a list, a table or a quoted text of TOML is
 //! read as one; whole numbers, `true` and `false` are what they look like;
 //! anything else is text.
 //!
@@ -53,7 +54,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub use self::coordinator::{Coordinator, Member, Relay, RelayQuota};
-pub use self::key::read_key;
+pub use self::key::{parse_key, read_key, write_key};
 pub use self::node::{Control, Dc, Handover, HandoverMode, Log, LogFormat, Node, Role};
 pub use self::plugin::Plugin;
 pub use self::problem::{ConfigError, Place, Problem};
@@ -141,12 +142,21 @@ pub fn load(file: &Path, sets: &[String]) -> Result<Loaded, ConfigError> {
     })?;
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with(layers::PREFIX))?;
+            let name = name.into_string().ok().filter(|name| is_ours(name))?;
             Some((name, value.to_string_lossy().into_owned()))
         })
         .collect();
     parse(Input { file, text, variables, sets })
 }
+
+/// Whether an environment variable is part of the configuration: those of the
+/// command line are not.
+fn is_ours(name: &str) -> bool {
+    name.starts_with(layers::PREFIX) && !COMMAND_LINE.contains(&name)
+}
+
+/// Variables that stand for options of the command line.
+const COMMAND_LINE: [&str; 2] = ["NTM_LOG", "NTM_LOG_FORMAT"];
 
 /// The same from values, without looking at the file system or the process.
 ///

@@ -1,0 +1,31 @@
+use std::io;
+
+use ntm::Exit;
+use ntm::config::{Log, LogFormat as Configured};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, LogFormat, Logging};
+
+/// Starts logging to standard error: the command line wins over the
+/// configuration, and `info` is the default.
+pub(super) fn start(options: &Logging, configured: &Log) -> Result<(), Failure> {
+    let filter = options.log.as_deref().or(configured.level.as_deref()).unwrap_or("info");
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+        let message = format!(
+            "`{filter}` is no log filter ({error}); use one such as `info` or \
+             `warn,ntm::signal=debug`"
+        );
+        Failure::new(Exit::Usage, message)
+    })?;
+    let json = match (options.log_format, configured.format) {
+        (Some(LogFormat::Json), _) | (None, Some(Configured::Json)) => true,
+        (Some(LogFormat::Human), _) | (None, Some(Configured::Human) | None) => false,
+    };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = if json {
+        tracing::subscriber::set_global_default(subscriber.json().flatten_event(true).finish())
+    } else {
+        tracing::subscriber::set_global_default(subscriber.finish())
+    };
+    started.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}

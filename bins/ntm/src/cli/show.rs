@@ -1,0 +1,151 @@
+//! Answers of a node, for people.
+
+use serde_json::Value;
+
+use super::output::{bytes, micros, say, table};
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn span(value: &Value) -> String {
+    value.as_u64().map_or("-".into(), micros)
+}
+
+fn way(path: &Value) -> String {
+    if path.is_null() {
+        return "no path".into();
+    }
+    let proved = if path["proved"] == false { " (not proved yet)" } else { "" };
+    format!("{} {}{proved}", text(&path["kind"]), text(&path["remote"]))
+}
+
+/// A node, role by role.
+pub(super) fn status(node: &Value) {
+    say(format!("{}  {}", text(&node["name"]), text(&node["public_key"])));
+    let terminal = &node["terminal"];
+    if !terminal.is_null() {
+        let registered =
+            if terminal["registered"] == true { "registered" } else { "not registered" };
+        say(format!("terminal: {registered}, virtual addresses {}", text(&terminal["vips"])));
+        say(format!(
+            "  real addresses {}, seen at {}, coordinator {} away",
+            text(&terminal["claimed"]),
+            text(&terminal["observed"]),
+            span(&terminal["coordinator_rtt_us"]),
+        ));
+        let mut rows = vec![
+            ["PEER", "ADDRESSES", "STATE", "PATH", "RTT", "SENT", "RECEIVED"]
+                .map(String::from)
+                .to_vec(),
+        ];
+        for tunnel in list(&terminal["tunnels"]) {
+            let traffic = |key: &str| tunnel["traffic"][key].as_u64().unwrap_or(0);
+            rows.push(vec![
+                text(&tunnel["peer"]),
+                text(&tunnel["vips"]),
+                text(&tunnel["state"]),
+                way(&tunnel["path"]),
+                span(&tunnel["rtt_us"]),
+                bytes(traffic("sent_bytes")),
+                bytes(traffic("received_bytes")),
+            ]);
+        }
+        if rows.len() > 1 {
+            table(&rows);
+        }
+    }
+    if !node["coordinator"].is_null() {
+        say("coordinator:");
+        members(node);
+    }
+    let relay = &node["relay"];
+    if !relay.is_null() {
+        let registered = if relay["registered"] == true { "registered" } else { "not registered" };
+        say(format!(
+            "relay: {registered}, {} pairs, {} datagrams forwarded",
+            relay["pairs"], relay["forwarded"]
+        ));
+    }
+}
+
+/// The members of a coordinator's domain.
+pub(super) fn members(node: &Value) {
+    let mut rows =
+        vec![["NAME", "ROLES", "ADDRESSES", "SEEN AT", "KEY"].map(String::from).to_vec()];
+    for member in list(&node["coordinator"]["members"]) {
+        let seen: Vec<_> =
+            list(&member["present"]).iter().map(|present| text(&present["observed"])).collect();
+        rows.push(vec![
+            text(&member["name"]),
+            text(&member["roles"]),
+            text(&member["vips"]),
+            if seen.is_empty() { "away".into() } else { seen.join(", ") },
+            text(&member["public_key"]),
+        ]);
+    }
+    table(&rows);
+}
+
+/// The answer to a ping.
+pub(super) fn pong(pong: &Value) {
+    say(format!(
+        "pong from {} ({}) via {} in {}",
+        text(&pong["name"]),
+        text(&pong["vips"]),
+        way(&pong["path"]),
+        span(&pong["rtt_us"]),
+    ));
+}
+
+/// The last moves.
+pub(super) fn handovers(moves: &Value) {
+    if list(moves).is_empty() {
+        return say("this node has not moved yet");
+    }
+    let head = [
+        "EPOCH",
+        "CAUSE",
+        "DETECTED",
+        "REGISTERED",
+        "TUNNEL",
+        "DIRECTED",
+        "REBUILT",
+        "FIRST PACKET",
+    ];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    for one in list(moves) {
+        let of_node = |key: &str| span(&one["phases_us"][key]);
+        let epoch =
+            one["epoch"].as_u64().map_or("-".into(), |epoch| (epoch & 0xffff_ffff).to_string());
+        let mut row = vec![epoch, text(&one["cause"]), of_node("detected"), of_node("registered")];
+        for tunnel in list(&one["tunnels"]) {
+            let mut with_tunnel = row.clone();
+            let id: String = text(&tunnel["path_id"]).chars().take(8).collect();
+            with_tunnel.extend([
+                id,
+                span(&tunnel["directed"]),
+                span(&tunnel["rebuilt"]),
+                span(&tunnel["first_packet"]),
+            ]);
+            rows.push(with_tunnel);
+            // The node's own steps stand once.
+            row = vec![String::new(); row.len()];
+        }
+        if list(&one["tunnels"]).is_empty() {
+            rows.push(row);
+        }
+    }
+    table(&rows);
+    say("Spans count from the first datagram sent; DETECTED is the time before it, from the \
+         system's event.");
+}

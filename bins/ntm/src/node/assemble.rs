@@ -1,0 +1,221 @@
+//! From a configuration to a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ntm_core::Rng;
+use ntm_core::address::Candidate;
+use ntm_core::client::CoordinatorAddress;
+use ntm_core::coordinator::{Clocks, Coordinator, CoordinatorConfig, Member, RelayQuota};
+use ntm_core::crypto::{Identity, Suites};
+use ntm_core::machine::TransportFacts;
+use ntm_core::plugin::{MemberRole, MemberRoles, Transport};
+use ntm_core::relay::{ForwardTable, Relay, RelayConfig};
+use ntm_core::terminal::{Mode, Terminal, TerminalConfig};
+use ntm_core::tunnel::Table;
+
+use super::Node;
+use super::control::Server;
+use super::effects::{CoordinatorPlugins, Questions};
+use super::handover::Handovers;
+use super::machines::Machines;
+use super::peers::PeersFile;
+use super::run::Waiting;
+use crate::clock;
+use crate::config::{HandoverMode, Loaded, Role, read_key};
+use crate::error::StartError;
+use crate::plugins::Choice;
+use crate::seed::random_seed;
+use crate::worker::{Lanes, Mailbox, Worker};
+
+/// The MTU of the virtual interface: fits a path of 1,472 bytes and more.
+const MTU: u16 = 1400;
+
+/// Checks everything that can be checked without opening anything.
+///
+/// # Errors
+/// The first section that cannot be used.
+pub fn check(loaded: &Loaded) -> Result<Identity, StartError> {
+    let config = &loaded.config;
+    for at in 0..config.transport.len() {
+        Choice::transport(loaded, at).check()?;
+    }
+    Choice::new(loaded, "watcher", &config.watcher).check()?;
+    if has(loaded, Role::Terminal) {
+        Choice::new(loaded, "interface", &config.interface).check()?;
+    }
+    if has(loaded, Role::Dc) {
+        Choice::new(loaded, "traversal", &config.traversal).check()?;
+        Choice::new(loaded, "registry", &config.registry).check()?;
+        let vip = Choice::new(loaded, "vip", &config.vip).open_vip()?;
+        loaded.check_ranges(&vip.ranges())?;
+    }
+    Ok(read_key(loaded)?)
+}
+
+fn has(loaded: &Loaded, role: Role) -> bool {
+    loaded.config.node.role.contains(&role)
+}
+
+/// Whether the CPU does AES well.
+fn suites() -> Suites {
+    #[cfg(target_arch = "x86_64")]
+    let aes = std::arch::is_x86_feature_detected!("aes")
+        && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let aes = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let aes = false;
+    if aes { Suites::ALL } else { Suites::BASIC }
+}
+
+fn facts(transport: &dyn Transport) -> TransportFacts {
+    let addrs = transport.local_addrs();
+    let wildcard6 = |addr: &SocketAddr| addr.is_ipv6() && addr.ip().is_unspecified();
+    TransportFacts {
+        kind: transport.kind(),
+        port: addrs.first().map_or(ntm_core::wire::PORT, SocketAddr::port),
+        // `[::]` on a dual-stack socket carries both.
+        ipv4: addrs.iter().any(|addr| addr.is_ipv4() || wildcard6(addr)),
+        ipv6: addrs.iter().any(SocketAddr::is_ipv6),
+    }
+}
+
+impl Node {
+    /// Opens everything that the configuration asks for.
+    ///
+    /// # Errors
+    /// What cannot be had, at the place in the configuration that asks for it.
+    /// Whatever had been opened is closed again.
+    pub async fn assemble(loaded: &Loaded) -> Result<Self, StartError> {
+        let identity = check(loaded)?;
+        let config = &loaded.config;
+        let mut rng = Rng::from_seed(random_seed()?);
+        let now = clock::now();
+
+        let mut transports = Vec::new();
+        for at in 0..config.transport.len() {
+            let name = config.transport[at].plugin.clone();
+            transports.push((name, Choice::transport(loaded, at).open_transport(1)?));
+        }
+        let watcher = Choice::new(loaded, "watcher", &config.watcher).open_watcher()?;
+        let coordinator_plugins = match has(loaded, Role::Dc) {
+            true => Some(CoordinatorPlugins {
+                traversal: Choice::new(loaded, "traversal", &config.traversal).open_traversal()?,
+                vip: Choice::new(loaded, "vip", &config.vip).open_vip()?,
+                registry: Choice::new(loaded, "registry", &config.registry).open_registry()?,
+            }),
+            false => None,
+        };
+        let server = Server::bind(&config.control.socket)?;
+        let interface = match has(loaded, Role::Terminal) {
+            true => Some(Choice::new(loaded, "interface", &config.interface).open_interface(1)?),
+            false => None,
+        };
+
+        let node = ntm_core::machine::Node {
+            identity,
+            name: config.node.name.clone(),
+            unix_at_zero: clock::unix_at_zero(),
+            transports: transports.iter().map(|(_, transport)| facts(&**transport)).collect(),
+        };
+        let public_key = node.identity.public();
+        let coordinators: Vec<_> = config
+            .dc
+            .iter()
+            .map(|dc| CoordinatorAddress {
+                key: dc.public_key,
+                addresses: dc.addresses.iter().copied().map(Candidate::udp).collect(),
+            })
+            .collect();
+
+        let terminal = has(loaded, Role::Terminal).then(|| {
+            let config = TerminalConfig {
+                mode: match config.handover.mode {
+                    HandoverMode::Fast => Mode::Fast,
+                    HandoverMode::Seed => Mode::Seed,
+                },
+                suites: suites(),
+                mtu: MTU,
+                coordinators: coordinators.clone(),
+            };
+            let mut terminal = Terminal::new(now, node.clone(), config, rng.split());
+            terminal.set_own_interface(interface.as_ref().map(|interface| interface.ifindex()));
+            terminal
+        });
+        let relay = has(loaded, Role::Rs).then(|| {
+            let allow_private = config.relay.allow_private;
+            let config = RelayConfig { allow_private, coordinators };
+            let mut relay = Relay::new(now, node.clone(), config, rng.split());
+            relay.set_own_interface(interface.as_ref().map(|interface| interface.ifindex()));
+            relay
+        });
+        let coordinator = has(loaded, Role::Dc).then(|| {
+            let config = CoordinatorConfig {
+                public: config.coordinator.public.clone(),
+                members: members(loaded, public_key),
+                quota: RelayQuota {
+                    rate: config.coordinator.relay_quota.rate.get(),
+                    bytes: config.coordinator.relay_quota.bytes.get(),
+                },
+                clocks: Clocks::default(),
+            };
+            Coordinator::new(now, node.clone(), config, rng.split())
+        });
+
+        let table = Table::new(&mut rng);
+        let forwards = ForwardTable::new(&mut rng);
+        let mailbox = Arc::new(Mailbox::new(&mut rng));
+        let lanes = Lanes {
+            interface: interface.as_ref().and_then(|i| i.lanes().into_iter().next()),
+            transports: transports
+                .iter()
+                .filter_map(|(_, t)| t.lanes().into_iter().next())
+                .collect(),
+        };
+        let worker = Worker::start(lanes, table.reader(), forwards.reader(), mailbox.clone())
+            .map_err(|error| StartError::io("start a packet worker", &error))?;
+        let (questions, answers) =
+            Questions::new(coordinator_plugins, PeersFile::new(&config.node.peers));
+        Ok(Self {
+            name: config.node.name.clone(),
+            public_key,
+            machines: Machines { terminal, coordinator, relay },
+            table,
+            forwards,
+            transports,
+            interface,
+            mtu: MTU,
+            watcher,
+            mailbox,
+            worker,
+            questions,
+            answers,
+            server: Some(server),
+            handovers: Handovers::default(),
+            waiting: Waiting::default(),
+        })
+    }
+}
+
+/// The members that the configuration names, and the node's own other roles.
+fn members(loaded: &Loaded, own: ntm_core::id::PublicKey) -> Vec<Member> {
+    let config = &loaded.config;
+    let named = config.member.iter().map(|member| Member {
+        name: member.name.clone(),
+        key: member.public_key,
+        roles: member.roles,
+    });
+    let mut members: Vec<_> = named.collect();
+    let own_roles = [(Role::Terminal, MemberRole::Terminal), (Role::Rs, MemberRole::Relay)]
+        .into_iter()
+        .filter(|(role, _)| has(loaded, *role))
+        .map(|(_, role)| MemberRoles::from(role))
+        .reduce(MemberRoles::with);
+    if let Some(roles) = own_roles
+        && !members.iter().any(|member| member.key == own)
+    {
+        members.push(Member { name: config.node.name.clone(), key: own, roles });
+    }
+    members
+}

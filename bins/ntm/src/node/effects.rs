@@ -1,0 +1,110 @@
+//! Putting the machines' questions to the plugins.
+
+use std::sync::Arc;
+
+use ntm_core::machine::{Effect, EffectId, Outcome};
+use ntm_core::plugin::{Fault, PluginError, Record, Registry, Traversal, Vip};
+use tokio::sync::mpsc;
+
+use super::machines::Asker;
+use super::peers::PeersFile;
+
+/// The plugins that only a coordinator has.
+#[derive(Clone)]
+pub(crate) struct CoordinatorPlugins {
+    pub(crate) traversal: Arc<dyn Traversal>,
+    pub(crate) vip: Arc<dyn Vip>,
+    pub(crate) registry: Arc<dyn Registry>,
+}
+
+/// An answer on its way back.
+pub(crate) type Answer = (Asker, EffectId, Outcome);
+
+/// Asks plugins in tasks of their own; answers come through a channel.
+pub(crate) struct Questions {
+    coordinator: Option<CoordinatorPlugins>,
+    peers: Arc<PeersFile>,
+    answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Questions {
+    pub(crate) fn new(
+        coordinator: Option<CoordinatorPlugins>,
+        peers: PeersFile,
+    ) -> (Self, mpsc::UnboundedReceiver<Answer>) {
+        // Bounded by the machines, which have few questions open.
+        let (answers, receiver) = mpsc::unbounded_channel();
+        (Self { coordinator, peers: Arc::new(peers), answers }, receiver)
+    }
+
+    /// Asks. What concerns routes is the caller's.
+    pub(crate) fn ask(&self, asker: Asker, id: EffectId, effect: Effect) {
+        let answers = self.answers.clone();
+        let coordinator = self.coordinator.clone();
+        let peers = self.peers.clone();
+        tokio::spawn(async move {
+            let outcome = match (asker, coordinator) {
+                (Asker::Terminal, _) => terminal(peers, effect).await,
+                (Asker::Coordinator, Some(plugins)) => plugins.answer(effect).await,
+                (Asker::Coordinator, None) => return,
+            };
+            let _closing = answers.send((asker, id, outcome));
+        });
+    }
+}
+
+/// A terminal keeps its pins in a file.
+async fn terminal(peers: Arc<PeersFile>, effect: Effect) -> Outcome {
+    let lost = |_| PluginError::new(Fault::System, "the task was aborted", "");
+    match effect {
+        Effect::Load => {
+            let loaded = tokio::task::spawn_blocking(move || peers.load()).await;
+            let records = loaded.map_err(lost).and_then(|records| records);
+            if let Err(error) = &records {
+                tracing::warn!(%error, "the pinned keys cannot be read; every key counts as new");
+            }
+            Outcome::Loaded(records.map(|records| (records, Vec::new())))
+        }
+        Effect::Store(writes) => {
+            let stored = tokio::task::spawn_blocking(move || peers.store(&writes)).await;
+            let stored = stored.map_err(lost).and_then(|stored| stored);
+            if let Err(error) = &stored {
+                tracing::warn!(%error, "a key that was seen first cannot be remembered");
+            }
+            Outcome::Stored(stored)
+        }
+        Effect::Lease { .. } | Effect::Release(_) | Effect::Plan(_) | Effect::Routes(_) => {
+            Outcome::Stored(Ok(()))
+        }
+    }
+}
+
+impl CoordinatorPlugins {
+    async fn answer(&self, effect: Effect) -> Outcome {
+        match effect {
+            Effect::Load => Outcome::Loaded(self.load().await),
+            Effect::Store(writes) => Outcome::Stored(self.registry.commit(writes).await),
+            Effect::Lease { name, key } => Outcome::Leased(self.vip.allocate(&name, &key).await),
+            Effect::Release(vips) => {
+                self.vip.release(&vips).await;
+                Outcome::Stored(Ok(()))
+            }
+            Effect::Plan(request) => Outcome::Planned(self.traversal.plan(&request).await),
+            Effect::Routes(_) => Outcome::Routed(Vec::new()),
+        }
+    }
+
+    async fn load(&self) -> Result<(Vec<Record>, Vec<ntm_core::address::Prefix>), PluginError> {
+        let records = self.registry.load().await?;
+        let leases: Vec<_> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Node(node) => node.vips,
+                Record::Quarantine { vips, .. } => Some(*vips),
+                Record::Domain { .. } => None,
+            })
+            .collect();
+        self.vip.restore(&leases).await?;
+        Ok((records, self.vip.ranges()))
+    }
+}

@@ -1,0 +1,112 @@
+//! What machines say, as log lines: INFO for a change of state, WARN for what
+//! deserves a look, DEBUG with addresses for who wants to follow the signalling.
+
+use ntm_core::Time;
+use ntm_core::coordinator::CoordinatorEvent;
+use ntm_core::machine::{Sent, SignalTrace};
+use ntm_core::relay::RelayEvent;
+use ntm_core::terminal::{Cause, Phase, TerminalEvent};
+use tracing::{debug, info, warn};
+
+/// The target of signalling lines: `--log ntm::signal=debug` shows every
+/// message sent and received.
+pub const SIGNAL: &str = "ntm::signal";
+
+pub(super) fn signal(role: &str, at: Time, trace: &SignalTrace) {
+    let sent = match trace.sent {
+        Sent::Out => "out",
+        Sent::In => "in",
+    };
+    debug!(
+        target: SIGNAL,
+        at_ns = at.nanos(),
+        role,
+        sent,
+        message = trace.name,
+        remote = %trace.leg.remote,
+        bytes = trace.bytes,
+    );
+}
+
+pub(super) fn terminal(at: Time, event: &TerminalEvent) {
+    match event {
+        TerminalEvent::Table(_) | TerminalEvent::Session(_) => {}
+        TerminalEvent::Signal(trace) => signal("terminal", at, trace),
+        TerminalEvent::Registered { vips, observed, .. } => {
+            debug!(observed = %observed.addr, "registered");
+            info!(%vips, "registered with the coordinator");
+        }
+        TerminalEvent::CoordinatorUnreachable => {
+            warn!("the coordinator does not answer; tunnels go on without it");
+        }
+        TerminalEvent::RegistrationRefused(refusal) => {
+            warn!("the coordinator refuses the registration: {refusal}");
+        }
+        TerminalEvent::NoDirection { target, refusal } => {
+            let reason = refusal.map_or("no answer".into(), |refusal| refusal.to_string());
+            debug!(?target, reason, "no direction");
+        }
+        TerminalEvent::Connected { path, peer, way, .. } => {
+            let kind = if way.relayed { "relay" } else { "direct" };
+            info!(%path, %peer, kind, "connected");
+            debug!(%path, remote = %way.leg.remote, "the way in use");
+        }
+        TerminalEvent::Disconnected { path } => info!(%path, "no path at the moment"),
+        TerminalEvent::KeyChanged { name, pinned, offered } => {
+            warn!(
+                %name, %pinned, %offered,
+                "the key of this node has changed and is refused; if that is right, run \
+                 `ntm trust {name}`"
+            );
+        }
+        TerminalEvent::Phase { epoch, phase, .. } => match phase {
+            Phase::Detected(Cause::Local { source }) => {
+                info!(%epoch, "moved");
+                debug!(%epoch, %source, "moved");
+            }
+            Phase::Detected(Cause::DeadPath) => info!(%epoch, "a path is dead"),
+            Phase::Registered => debug!(%epoch, "registered"),
+            Phase::Directed(path) => debug!(%epoch, %path, "directed"),
+            Phase::Rebuilt(path) => info!(%epoch, %path, "tunnel rebuilt"),
+        },
+        TerminalEvent::Pong { path, rtt, .. } => debug!(%path, ?rtt, "pong"),
+    }
+}
+
+pub(super) fn coordinator(at: Time, event: &CoordinatorEvent) {
+    match event {
+        CoordinatorEvent::Session { .. } => {}
+        CoordinatorEvent::Signal(trace) => signal("coordinator", at, trace),
+        CoordinatorEvent::Ready { members } => info!(members, "the registry is read"),
+        CoordinatorEvent::Registered { name, role, epoch, natted } => {
+            info!(%name, ?role, %epoch, natted, "registered");
+        }
+        CoordinatorEvent::Gone { name, role, farewell } => {
+            info!(%name, ?role, farewell, "gone");
+        }
+        CoordinatorEvent::Directed { path, relayed } => debug!(%path, relayed, "directed"),
+        CoordinatorEvent::Refused { name, refusal } => debug!(%name, "refused: {refusal}"),
+        CoordinatorEvent::MembersChanged { members } => info!(members, "members changed"),
+        CoordinatorEvent::Failure(failure) => {
+            let said = failure.said.as_deref().unwrap_or("it did not answer in time");
+            warn!(wanted = failure.wanted, "a plugin failed: {said}");
+        }
+    }
+}
+
+pub(super) fn relay(at: Time, event: &RelayEvent) {
+    match event {
+        RelayEvent::Forward(_) | RelayEvent::Session(_) => {}
+        RelayEvent::Signal(trace) => signal("relay", at, trace),
+        RelayEvent::Registered { observed } => {
+            debug!(observed = %observed.addr, "registered");
+            info!("registered with the coordinator");
+        }
+        RelayEvent::CoordinatorUnreachable => {
+            warn!("the coordinator does not answer; bound pairs go on without it");
+        }
+        RelayEvent::RegistrationRefused(refusal) => {
+            warn!("the coordinator refuses the registration: {refusal}");
+        }
+    }
+}

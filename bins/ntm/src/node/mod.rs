@@ -1,0 +1,60 @@
+//! A node: machines, tables and workers, put together as a configuration says.
+//!
+//! `assemble` opens everything, `run` drives it: one control task owns the
+//! machines and the tables; packet workers read the tables and leave what they
+//! cannot decide in the mailbox.
+
+mod assemble;
+mod control;
+mod effects;
+mod handover;
+mod log;
+mod machines;
+mod peers;
+mod run;
+mod status;
+
+use std::sync::Arc;
+
+use ntm_core::id::{NodeName, PublicKey};
+use ntm_core::plugin::{Interface, Transport, Watcher};
+use ntm_core::relay::ForwardTable;
+use ntm_core::tunnel::Table;
+use tokio::sync::mpsc;
+
+use control::Server;
+use effects::{Answer, Questions};
+use handover::Handovers;
+use machines::Machines;
+use run::Waiting;
+
+use crate::worker::{self, Mailbox};
+
+pub use assemble::check;
+pub use control::{Request, Response, ask};
+pub use handover::{MoveReport, NodePhases, TunnelMove};
+pub use log::SIGNAL;
+pub use status::{
+    CoordinatorReport, Drops, MemberReport, NodeStatus, PathReport, PluginFacts, PresenceReport,
+    RelayReport, TerminalReport, TrafficReport, TunnelReport,
+};
+
+/// A node that has everything it needs and has not begun.
+pub struct Node {
+    name: NodeName,
+    public_key: PublicKey,
+    machines: Machines,
+    table: Table,
+    forwards: ForwardTable,
+    transports: Vec<(String, Arc<dyn Transport>)>,
+    interface: Option<Arc<dyn Interface>>,
+    mtu: u16,
+    watcher: Box<dyn Watcher>,
+    mailbox: Arc<Mailbox>,
+    worker: worker::Handle,
+    questions: Questions,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    server: Option<Server>,
+    handovers: Handovers,
+    waiting: Waiting,
+}

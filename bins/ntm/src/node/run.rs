@@ -1,0 +1,569 @@
+//! Driving a node: one input, then every output, then wait.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use ntm_core::Time;
+use ntm_core::address::Leg;
+use ntm_core::coordinator::{CoordinatorEvent, Member};
+use ntm_core::id::{NodeName, PathId, SessionId};
+use ntm_core::machine::{Effect, Outcome};
+use ntm_core::plugin::{Addr, Change, InterfaceSettings, PluginError, Snapshot, TxPacket};
+use ntm_core::relay::RelayEvent;
+use ntm_core::terminal::{TerminalCommand, TerminalEvent, TunnelState, Way};
+use ntm_core::tunnel::Traffic;
+use ntm_core::wire::Target;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use super::control::{Call, Request, Response};
+use super::machines::Output;
+use super::status::{self, NodeStatus, PluginFacts};
+use super::{Node, log};
+use crate::clock;
+use crate::error::{Exit, StartError};
+use crate::worker::{Broken, Delivery};
+
+/// DHCP clients add an address and its route in two steps: after an event, look
+/// again this much later.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// A watcher that takes longer is not waited for.
+const WATCHER_PATIENCE: Duration = Duration::from_millis(500);
+/// How often tunnels with traffic are looked after,
+const TRAFFIC: Duration = Duration::from_millis(250);
+/// and those without.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What clients and the loop itself are waiting for.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pings: Vec<Ping>,
+    look: Option<Time>,
+    traffic: BTreeMap<PathId, Traffic>,
+    settings: Option<InterfaceSettings>,
+    session: [Option<SessionId>; 2],
+    snapshot: Snapshot,
+    /// Why the node has to stop.
+    fatal: Option<StartError>,
+}
+
+/// A client that waits for a sign of life.
+struct Ping {
+    name: NodeName,
+    until: Time,
+    asked: Option<PathId>,
+    answer: oneshot::Sender<Response>,
+}
+
+impl Node {
+    /// Runs until `stop` is ready, then says farewell and takes everything away.
+    ///
+    /// # Errors
+    /// Something without which the node is no use has failed.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let (calls, mut called) = mpsc::channel(16);
+        let server = self.server.take().map(|server| tokio::spawn(server.serve(calls)));
+        let mut stop = pin!(stop);
+        let started = clock::now();
+        self.look(started).await;
+        let mut tick = pin!(sleep(TRAFFIC));
+        let result = loop {
+            self.drain().await;
+            if let Some(fatal) = self.waiting.fatal.take() {
+                break Err(fatal);
+            }
+            match self.turn(&mut called, tick.as_mut(), stop.as_mut()).await {
+                Turn::Stop => break Ok(()),
+                Turn::Tick(next) => tick.set(sleep(next)),
+                Turn::Done => {}
+            }
+        };
+        self.leave().await;
+        if let Some(server) = server {
+            server.abort();
+            let _aborted = server.await;
+        }
+        result
+    }
+
+    async fn turn(
+        &mut self,
+        called: &mut mpsc::Receiver<Call>,
+        tick: Pin<&mut tokio::time::Sleep>,
+        stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Turn {
+        let wait = self.until_deadline();
+        tokio::select! {
+            biased;
+            () = stop => return Turn::Stop,
+            change = self.watcher.next() => self.changed(change).await,
+            () = self.mailbox.wait() => {
+                let delivery = self.mailbox.take();
+                self.deliver(delivery);
+            }
+            Some((asker, id, outcome)) = self.answers.recv() => {
+                self.machines.handle_outcome(clock::now(), asker, id, outcome);
+            }
+            Some((request, answer)) = called.recv() => self.serve(request, answer),
+            () = tick => return Turn::Tick(self.look_after_traffic()),
+            () = sleep(wait) => {
+                let now = clock::now();
+                if self.waiting.look.take_if(|at| *at <= now).is_some() {
+                    self.look(now).await;
+                }
+                self.machines.handle_timeout(now);
+            }
+        }
+        Turn::Done
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let machines = self.machines.deadline().map(|(at, _)| at);
+        let pings = self.waiting.pings.iter().map(|ping| ping.until).min();
+        let next = [machines, pings, self.waiting.look].into_iter().flatten().min();
+        next.map_or(Duration::from_secs(3600), |at| at.since(clock::now()))
+    }
+
+    /// The watcher has something to say: look at once, and again in a moment.
+    async fn changed(&mut self, change: Result<Change, PluginError>) {
+        let now = clock::now();
+        match change {
+            Ok(change) => {
+                debug!(?change, "addresses, links or routes changed");
+                self.handovers.note_event(now);
+                self.look(now).await;
+                self.waiting.look = Some(clock::now() + LOOK_AGAIN);
+            }
+            Err(error) => {
+                self.waiting.fatal = Some(StartError {
+                    exit: Exit::Failed,
+                    message: format!("the watcher is blind: {error}"),
+                });
+            }
+        }
+    }
+
+    /// Asks the system what the addresses and routes are now.
+    async fn look(&mut self, now: Time) {
+        let destinations = self.machines.destinations();
+        let watcher = &mut self.watcher;
+        let looked = timeout(WATCHER_PATIENCE, async {
+            let snapshot = watcher.snapshot().await?;
+            let routes = watcher.routes(&destinations).await?;
+            Ok::<_, PluginError>((snapshot, routes))
+        });
+        match looked.await {
+            Ok(Ok((snapshot, routes))) => {
+                let routes: Vec<_> = destinations.into_iter().zip(routes).collect();
+                self.waiting.snapshot.clone_from(&snapshot);
+                self.machines.handle_addresses(now, &snapshot, &routes);
+            }
+            Ok(Err(error)) => warn!(%error, "the watcher cannot tell the addresses"),
+            Err(_) => warn!("the watcher does not answer"),
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let now = clock::now();
+        for post in delivery.posts {
+            self.machines.handle_datagram(now, &post.leg, &post.datagram);
+        }
+        if let Some(terminal) = &mut self.machines.terminal {
+            for seen in delivery.seen {
+                terminal.handle_seen(now, &seen.path, &seen.leg, seen.epoch_low);
+            }
+            for vip in delivery.missed {
+                terminal.handle_miss(now, vip);
+            }
+        }
+        if let Some(relay) = &mut self.machines.relay {
+            for path in delivery.exhausted {
+                relay.handle_exhausted(path);
+            }
+        }
+        if let Some(broken) = delivery.broken {
+            let what = match broken {
+                Broken::Interface => "the virtual interface",
+                Broken::Transport => "a transport",
+            };
+            let message = format!("{what} has gone; restart the node");
+            self.waiting.fatal = Some(StartError { exit: Exit::Failed, message });
+        }
+    }
+
+    /// Takes every output until there is none.
+    async fn drain(&mut self) {
+        let mut tables_changed = false;
+        while let Some(output) = self.machines.poll() {
+            let now = clock::now();
+            match output {
+                Output::Terminal(event) => {
+                    tables_changed |= matches!(event, TerminalEvent::Table(_));
+                    self.hear_terminal(now, event).await;
+                }
+                Output::Coordinator(event) => {
+                    log::coordinator(now, &event);
+                    if let CoordinatorEvent::Session { id, open } = event {
+                        self.mailbox.set_known(id, open);
+                    }
+                }
+                Output::Relay(event) => {
+                    log::relay(now, &event);
+                    match event {
+                        RelayEvent::Forward(event) => self.forwards.apply(now, &event),
+                        RelayEvent::Session(id) => self.note_session(1, id),
+                        RelayEvent::Signal(_)
+                        | RelayEvent::Registered { .. }
+                        | RelayEvent::CoordinatorUnreachable
+                        | RelayEvent::RegistrationRefused(_) => {}
+                    }
+                }
+                Output::Send(leg, datagram) => self.send(now, &leg, &datagram),
+                Output::Ask(asker, id, Effect::Routes(ips)) => {
+                    let routes = self.routes(&ips).await;
+                    let outcome = Outcome::Routed(ips.into_iter().zip(routes).collect());
+                    self.machines.handle_outcome(now, asker, id, outcome);
+                }
+                Output::Ask(asker, id, effect) => self.questions.ask(asker, id, effect),
+            }
+        }
+        if tables_changed {
+            self.worker.wake();
+        }
+        self.look_after_pings();
+    }
+
+    async fn routes(&mut self, ips: &[IpAddr]) -> Vec<Option<ntm_core::plugin::Route>> {
+        match timeout(WATCHER_PATIENCE, self.watcher.routes(ips)).await {
+            Ok(Ok(routes)) => routes,
+            Ok(Err(_)) | Err(_) => vec![None; ips.len()],
+        }
+    }
+
+    fn note_session(&mut self, at: usize, id: Option<SessionId>) {
+        if let Some(before) = std::mem::replace(&mut self.waiting.session[at], id) {
+            self.mailbox.set_known(before, false);
+        }
+        if let Some(id) = id {
+            self.mailbox.set_known(id, true);
+        }
+    }
+
+    async fn hear_terminal(&mut self, now: Time, event: TerminalEvent) {
+        log::terminal(now, &event);
+        match event {
+            TerminalEvent::Table(event) => self.table.apply(now, &event),
+            TerminalEvent::Session(id) => self.note_session(0, id),
+            TerminalEvent::Registered { vips, ranges, .. } => {
+                self.configure(InterfaceSettings { vips, ranges, mtu: self.mtu }).await;
+            }
+            TerminalEvent::Phase { epoch, phase, at } => {
+                self.handovers.note(epoch, phase, at, &self.table);
+            }
+            TerminalEvent::Pong { path, way, rtt } => self.answer_ping(path, &way, rtt),
+            TerminalEvent::NoDirection { target, refusal } => {
+                let reason =
+                    refusal.map_or("the coordinator does not answer".into(), |r| r.to_string());
+                self.fail_pings(&target, &reason);
+            }
+            TerminalEvent::Signal(_)
+            | TerminalEvent::CoordinatorUnreachable
+            | TerminalEvent::RegistrationRefused(_)
+            | TerminalEvent::Connected { .. }
+            | TerminalEvent::Disconnected { .. }
+            | TerminalEvent::KeyChanged { .. } => {}
+        }
+    }
+
+    /// Gives the interface its addresses, unless it has them.
+    async fn configure(&mut self, settings: InterfaceSettings) {
+        let Some(interface) = self.interface.clone() else { return };
+        if self.waiting.settings.as_ref() == Some(&settings) {
+            return;
+        }
+        if let Some(clash) = self.clash(&settings, interface.ifindex()) {
+            self.waiting.fatal = Some(clash);
+            return;
+        }
+        match interface.configure(&settings).await {
+            Ok(()) => {
+                info!(interface = interface.name(), vips = %settings.vips, "ready");
+                self.waiting.settings = Some(settings);
+            }
+            Err(error) => {
+                self.waiting.fatal = Some(StartError {
+                    exit: error.fault.into(),
+                    message: format!("the virtual interface cannot be set up: {error}"),
+                });
+            }
+        }
+    }
+
+    /// A range of virtual addresses that a real network of this machine overlaps.
+    fn clash(&self, settings: &InterfaceSettings, own: u32) -> Option<StartError> {
+        let real = self.waiting.snapshot.interfaces.iter().filter(|i| i.index != own);
+        for interface in real {
+            for address in &interface.addresses {
+                let connected = ntm_core::address::Prefix::new(address.ip, address.prefix)?;
+                if let Some(range) = settings.ranges.iter().find(|r| r.overlaps(&connected)) {
+                    let message = format!(
+                        "the domain's virtual range {range} overlaps the network {connected} on \
+                         {}; give the coordinator another range in [vip.config]",
+                        interface.name
+                    );
+                    return Some(StartError { exit: Exit::Usage, message });
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
+        let Some((_, transport)) = self.transports.get(usize::from(leg.transport.0)) else {
+            return;
+        };
+        let lanes = transport.lanes();
+        let Some(lane) = lanes.first() else { return };
+        let packet = TxPacket::new(datagram, Addr::from(leg.remote));
+        match lane.try_send(&[packet]) {
+            Ok(_) => self.handovers.note_sent(now),
+            Err(error) => {
+                debug!(%error, remote = %leg.remote, "the network would not take a datagram");
+                // Sometimes the first to notice that the network has changed.
+                let gone = matches!(
+                    error.kind(),
+                    ErrorKind::NetworkUnreachable
+                        | ErrorKind::HostUnreachable
+                        | ErrorKind::NetworkDown
+                        | ErrorKind::AddrNotAvailable
+                );
+                if gone && self.waiting.look.is_none() {
+                    self.waiting.look = Some(now + LOOK_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Tells the terminal what its tunnels carried; how soon to do so again.
+    fn look_after_traffic(&mut self) -> Duration {
+        let now = clock::now();
+        self.handovers.note_packets(&self.table);
+        let Some(terminal) = &mut self.machines.terminal else { return IDLE };
+        let mut active = false;
+        let mut traffic = BTreeMap::new();
+        for tunnel in self.table.tunnels() {
+            let seen = tunnel.traffic();
+            if self.waiting.traffic.get(&tunnel.path) != Some(&seen) {
+                active = true;
+                terminal.handle_traffic(now, &tunnel.path, seen);
+            }
+            traffic.insert(tunnel.path, seen);
+        }
+        self.waiting.traffic = traffic;
+        if active { TRAFFIC } else { IDLE }
+    }
+
+    fn serve(&mut self, request: Request, answer: oneshot::Sender<Response>) {
+        let now = clock::now();
+        let response = match request {
+            Request::Status => json_of(&self.status(now)),
+            Request::Handover { last } => {
+                self.handovers.note_packets(&self.table);
+                json_of(&self.handovers.report(last))
+            }
+            Request::Ping { name, timeout_ms } => {
+                return self.begin_ping(now, name, timeout_ms, answer);
+            }
+            Request::Trust { name } => match &mut self.machines.terminal {
+                Some(terminal) => {
+                    terminal.handle_command(now, TerminalCommand::Trust(name));
+                    Response::Ok(Value::Null)
+                }
+                None => Response::Error("this node is no terminal".into()),
+            },
+            Request::MemberAdd { name, public_key, roles } => {
+                let member = Member { name, key: public_key, roles };
+                self.with_coordinator(|coordinator| coordinator.add_member(now, member))
+            }
+            Request::MemberRemove { name } => {
+                self.with_coordinator(|coordinator| coordinator.remove_member(now, &name))
+            }
+        };
+        // The client may have gone; that is its right.
+        let _gone = answer.send(response);
+    }
+
+    fn with_coordinator(
+        &mut self,
+        act: impl FnOnce(
+            &mut ntm_core::coordinator::Coordinator,
+        ) -> Result<(), ntm_core::coordinator::MembershipError>,
+    ) -> Response {
+        match &mut self.machines.coordinator {
+            Some(coordinator) => match act(coordinator) {
+                Ok(()) => Response::Ok(Value::Null),
+                Err(error) => Response::Error(error.to_string()),
+            },
+            None => Response::Error("this node is no coordinator".into()),
+        }
+    }
+
+    fn status(&self, now: Time) -> NodeStatus {
+        let stats = self.mailbox.stats();
+        let facts = |facts: Vec<(String, String)>| facts.into_iter().collect();
+        let transports = self.transports.iter().map(|(name, transport)| PluginFacts {
+            name: name.clone(),
+            listens: transport.local_addrs(),
+            facts: facts(transport.facts()),
+        });
+        NodeStatus {
+            name: self.name.clone(),
+            public_key: self.public_key,
+            version: env!("CARGO_PKG_VERSION"),
+            terminal: self.machines.terminal.as_ref().map(|terminal| {
+                status::terminal(terminal.status(now), |path| {
+                    self.table.get(path).map(|tunnel| tunnel.traffic()).unwrap_or_default()
+                })
+            }),
+            coordinator: self
+                .machines
+                .coordinator
+                .as_ref()
+                .map(|c| status::coordinator(c.status())),
+            relay: self
+                .machines
+                .relay
+                .as_ref()
+                .map(|relay| status::relay(relay.status(), stats.worker.relayed)),
+            transports: transports.collect(),
+            interface: self.interface.as_ref().map(|interface| PluginFacts {
+                name: interface.name(),
+                listens: Vec::new(),
+                facts: facts(interface.facts()),
+            }),
+            dropped: stats.into(),
+        }
+    }
+
+    fn begin_ping(
+        &mut self,
+        now: Time,
+        name: NodeName,
+        timeout_ms: u64,
+        answer: oneshot::Sender<Response>,
+    ) {
+        let Some(terminal) = &mut self.machines.terminal else {
+            let _gone = answer.send(Response::Error("this node is no terminal".into()));
+            return;
+        };
+        terminal.handle_command(now, TerminalCommand::Connect(Target::Name(name.clone())));
+        let until = now + Duration::from_millis(timeout_ms.min(60_000));
+        self.waiting.pings.push(Ping { name, until, asked: None, answer });
+    }
+
+    /// Pings go out when their tunnels are there, and are given up in time.
+    fn look_after_pings(&mut self) {
+        if self.waiting.pings.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let Some(terminal) = &mut self.machines.terminal else { return };
+        let status = terminal.status(now);
+        for ping in std::mem::take(&mut self.waiting.pings) {
+            let tunnel = status
+                .tunnels
+                .iter()
+                .find(|tunnel| tunnel.peer == ping.name && tunnel.state == TunnelState::Live);
+            if ping.until <= now {
+                let message = format!("no answer from {} in time", ping.name);
+                let _gone = ping.answer.send(Response::Error(message));
+                continue;
+            }
+            let asked = match (ping.asked, tunnel) {
+                (None, Some(tunnel)) => {
+                    terminal.handle_command(now, TerminalCommand::Ping(tunnel.path));
+                    Some(tunnel.path)
+                }
+                (asked, _) => asked,
+            };
+            self.waiting.pings.push(Ping { asked, ..ping });
+        }
+    }
+
+    fn answer_ping(&mut self, path: PathId, way: &Way, rtt: Duration) {
+        let vips = self.table.get(&path).map(|tunnel| tunnel.peer.iter().collect::<Vec<_>>());
+        let (answered, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting.pings)
+            .into_iter()
+            .partition(|ping| ping.asked == Some(path));
+        self.waiting.pings = others;
+        for ping in answered {
+            let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+            let pong = json!({
+                "name": ping.name,
+                "path_id": path,
+                "vips": vips,
+                "path": status::path_report(way, true),
+                "rtt_us": rtt_us,
+            });
+            let _gone = ping.answer.send(Response::Ok(pong));
+        }
+    }
+
+    fn fail_pings(&mut self, target: &Target, reason: &str) {
+        let Target::Name(name) = target else { return };
+        let (failed, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting.pings)
+            .into_iter()
+            .partition(|ping| ping.name == *name && ping.asked.is_none());
+        self.waiting.pings = others;
+        for ping in failed {
+            let _gone = ping.answer.send(Response::Error(format!("{name}: {reason}")));
+        }
+    }
+
+    /// Says farewell and takes everything away that was set up.
+    async fn leave(&mut self) {
+        let now = clock::now();
+        if let Some(terminal) = &mut self.machines.terminal {
+            terminal.handle_command(now, TerminalCommand::Leave);
+        }
+        if let Some(relay) = &mut self.machines.relay {
+            relay.leave(now);
+        }
+        while let Some(output) = self.machines.poll() {
+            if let Output::Send(leg, datagram) = output {
+                self.send(now, &leg, &datagram);
+            }
+        }
+        if let Some(interface) = &self.interface {
+            interface.close().await;
+        }
+        for (_, transport) in &self.transports {
+            transport.close().await;
+        }
+        info!("stopped");
+    }
+}
+
+enum Turn {
+    /// Something has happened.
+    Done,
+    /// The traffic has been looked after; again in this time.
+    Tick(Duration),
+    /// It is time to go.
+    Stop,
+}
+
+fn json_of(value: &impl serde::Serialize) -> Response {
+    match serde_json::to_value(value) {
+        Ok(value) => Response::Ok(value),
+        Err(error) => {
+            error!(%error, "an answer cannot be written as JSON");
+            Response::Error(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The built-in plugins, by name. A configuration chooses among them; nothing
+//! registers itself.
+
+use std::sync::Arc;
+
+use ntm_core::plugin::{Interface, PluginError, Registry, Transport, Traversal, Vip, Watcher};
+use serde::de::DeserializeOwned;
+
+use crate::config::{Loaded, Plugin};
+use crate::error::StartError;
+
+/// What chooses a plugin: the section's name, as messages call it, and what it
+/// says.
+pub(crate) struct Choice<'a> {
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) section: String,
+    pub(crate) plugin: &'a Plugin,
+}
+
+impl<'a> Choice<'a> {
+    pub(crate) fn new(loaded: &'a Loaded, section: &str, plugin: &'a Plugin) -> Self {
+        Self { loaded, section: section.to_owned(), plugin }
+    }
+
+    pub(crate) fn transport(loaded: &'a Loaded, at: usize) -> Self {
+        Self::new(loaded, &format!("transport[{at}]"), &loaded.config.transport[at])
+    }
+
+    fn decode<T: DeserializeOwned>(&self) -> Result<T, StartError> {
+        let Self { loaded, section, plugin } = self;
+        Ok(loaded.sources.decode_plugin(section, &plugin.config)?)
+    }
+
+    fn refused(&self, error: &PluginError) -> StartError {
+        StartError::plugin(&self.loaded.sources, &self.section, error)
+    }
+
+    fn unknown(&self, known: &[&str]) -> StartError {
+        let name = &self.plugin.plugin;
+        self.loaded.sources.unknown_plugin(&self.section, name, known).into()
+    }
+
+    /// Checks what can be checked without opening anything.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let kind = self.section.split('[').next().unwrap_or_default();
+        match (kind, self.plugin.plugin.as_str()) {
+            ("transport", "udp") => self.decode::<ntm_transport_udp::Config>().map(drop),
+            ("transport", _) => Err(self.unknown(&["udp"])),
+            ("watcher", "netlink") => self.decode::<ntm_watcher_netlink::Config>().map(drop),
+            ("watcher", "ifwatch") => self.decode::<ntm_watcher_ifwatch::Config>().map(drop),
+            ("watcher", "poll") => self.decode::<ntm_watcher_poll::Config>().map(drop),
+            ("watcher", _) => Err(self.unknown(&WATCHERS)),
+            ("traversal", _) => self.open_traversal().map(drop),
+            ("vip", _) => self.open_vip().map(drop),
+            ("interface", "tun") => self.decode::<ntm_interface_tun::Config>().map(drop),
+            ("interface", _) => Err(self.unknown(&["tun"])),
+            ("registry", "redb") => self.decode::<ntm_registry_redb::Config>().map(drop),
+            (_, _) => Err(self.unknown(&["redb"])),
+        }
+    }
+
+    pub(crate) fn open_transport(&self, lanes: usize) -> Result<Arc<dyn Transport>, StartError> {
+        match self.plugin.plugin.as_str() {
+            "udp" => {
+                let opened = ntm_transport_udp::Udp::open(self.decode()?, lanes);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            _ => Err(self.unknown(&["udp"])),
+        }
+    }
+
+    pub(crate) fn open_watcher(&self) -> Result<Box<dyn Watcher>, StartError> {
+        let refused = |error| self.refused(&error);
+        Ok(match self.plugin.plugin.as_str() {
+            "netlink" => Box::new(
+                ntm_watcher_netlink::NetlinkWatcher::open(self.decode()?).map_err(refused)?,
+            ),
+            "ifwatch" => Box::new(
+                ntm_watcher_ifwatch::IfwatchWatcher::open(self.decode()?).map_err(refused)?,
+            ),
+            "poll" => {
+                Box::new(ntm_watcher_poll::PollWatcher::open(self.decode()?).map_err(refused)?)
+            }
+            _ => return Err(self.unknown(&WATCHERS)),
+        })
+    }
+
+    pub(crate) fn open_traversal(&self) -> Result<Arc<dyn Traversal>, StartError> {
+        match self.plugin.plugin.as_str() {
+            "rs" => {
+                let opened = ntm_traversal_rs::Rs::new(self.decode()?);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            _ => Err(self.unknown(&["rs"])),
+        }
+    }
+
+    pub(crate) fn open_vip(&self) -> Result<Arc<dyn Vip>, StartError> {
+        match self.plugin.plugin.as_str() {
+            "pool" => {
+                let opened = ntm_vip_pool::Pool::new(self.decode()?);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            _ => Err(self.unknown(&["pool"])),
+        }
+    }
+
+    pub(crate) fn open_interface(&self, lanes: usize) -> Result<Arc<dyn Interface>, StartError> {
+        match self.plugin.plugin.as_str() {
+            "tun" => {
+                let opened = ntm_interface_tun::Tun::open(self.decode()?, lanes);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            _ => Err(self.unknown(&["tun"])),
+        }
+    }
+
+    pub(crate) fn open_registry(&self) -> Result<Arc<dyn Registry>, StartError> {
+        match self.plugin.plugin.as_str() {
+            "redb" => {
+                let mut config: ntm_registry_redb::Config = self.decode()?;
+                config.path = self.loaded.sources.beside(&config.path);
+                let opened = ntm_registry_redb::Redb::open(config);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            _ => Err(self.unknown(&["redb"])),
+        }
+    }
+}
+
+const WATCHERS: [&str; 3] = ["netlink", "ifwatch", "poll"];
