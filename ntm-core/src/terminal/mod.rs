@@ -33,7 +33,6 @@ use std::net::IpAddr;
 use cx::{Ask, Cx};
 use direction::Requests;
 use pins::Pins;
-use remote::Why;
 use tunnel::Tunnel;
 
 use crate::address::{Leg, Prefix, Vips};
@@ -445,11 +444,7 @@ impl Terminal {
         match command {
             TerminalCommand::Connect(target) => self.connect(now, target),
             TerminalCommand::Ping(path) => {
-                self.with_tunnel(now, &path, |tunnel, cx| {
-                    if let Some(selected) = tunnel.selected {
-                        tunnel.probe(cx, &selected.leg, Why::Ping);
-                    }
-                });
+                self.with_tunnel(now, &path, |tunnel, cx| tunnel.ping(cx));
             }
             TerminalCommand::Trust(name) => {
                 if let Some(write) = self.pins.trust(&name) {

@@ -52,6 +52,14 @@ enum Check {
     Punch,
 }
 
+/// A challenge that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ping {
+    token: Token,
+    leg: Leg,
+    sent: Time,
+}
+
 /// The peer's packets suddenly come from elsewhere although it has not said
 /// that it moved: both ways are asked, and the old one stays if it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -319,16 +327,24 @@ impl Tunnel {
     }
 
     fn handle_challenge_response(&mut self, cx: &mut Cx<'_>, token: &Token) {
-        let answered = self
-            .remotes
-            .iter_mut()
-            .find_map(|remote| Some((remote.leg, remote.answered(cx.now, token)?)));
-        let Some((leg, (probe, rtt))) = answered else { return };
-        if probe.why == Why::Ping {
-            let (path, way) = (self.path, self.way(&leg));
+        if let Some(ping) = self.ping.take_if(|ping| ping.token == *token) {
+            let (path, way, rtt) = (self.path, self.way(&ping.leg), cx.now.since(ping.sent));
             cx.event(TerminalEvent::Pong { path, way, rtt });
+            return self.confirm(cx, &ping.leg);
         }
-        self.confirm(cx, &leg);
+        let answered =
+            self.remotes.iter_mut().find_map(|r| r.answered(cx.now, token).then_some(r.leg));
+        if let Some(leg) = answered {
+            self.confirm(cx, &leg);
+        }
+    }
+
+    /// Asks for a sign of life by the way in use, because somebody wants to know.
+    pub(super) fn ping(&mut self, cx: &mut Cx<'_>) {
+        let Some(leg) = self.selected.map(|selected| selected.leg) else { return };
+        let token = cx.rng.bytes();
+        self.ping = Some(Ping { token, leg, sent: cx.now });
+        self.say(cx, &leg, &Control::Challenge { epoch: cx.epoch, token });
     }
 
     /// The peer's epoch, from its own mouth. A higher one than before means that

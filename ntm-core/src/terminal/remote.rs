@@ -55,8 +55,6 @@ pub(super) enum Why {
     Proof,
     /// Does the path still live?
     Liveness,
-    /// A person asks.
-    Ping,
 }
 
 /// The ways known for a tunnel; at most one for each leg.
@@ -78,20 +76,19 @@ impl Remote {
     pub(super) fn challenge(&mut self, now: Time, rng: &mut Rng, why: Why) -> Token {
         let fresh = || Probe { token: rng.bytes(), backoff: Backoff::patient(now, &self.rtt), why };
         let probe = self.probe.get_or_insert_with(fresh);
-        if why != Why::Ping && probe.why == Why::Ping {
+        if why == Why::Liveness {
             probe.why = why;
         }
         probe.token
     }
 
     /// Takes the answer to our challenge, if it is that.
-    pub(super) fn answered(&mut self, now: Time, token: &Token) -> Option<(Probe, Duration)> {
-        let probe = self.probe.take_if(|probe| probe.token == *token)?;
-        let rtt = now.since(probe.backoff.started());
+    pub(super) fn answered(&mut self, now: Time, token: &Token) -> bool {
+        let Some(probe) = self.probe.take_if(|probe| probe.token == *token) else { return false };
         if probe.backoff.copies() <= 1 {
-            self.rtt.sample(rtt);
+            self.rtt.sample(now.since(probe.backoff.started()));
         }
-        Some((probe, rtt))
+        true
     }
 }
 
@@ -203,10 +200,10 @@ mod tests {
         let remote = remotes.note(Time::ZERO, &leg(1), None, None);
         let token = remote.challenge(Time::ZERO, &mut rng, Why::Proof);
         assert_eq!(remote.challenge(Time::ZERO, &mut rng, Why::Proof), token, "the same again");
-        assert_eq!(remote.answered(Time::ZERO, &[0; 8]), None);
+        assert!(!remote.answered(Time::ZERO, &[0; 8]));
         let later = Time::ZERO + Duration::from_millis(7);
-        let (_, rtt) = remote.answered(later, &token).unwrap();
-        assert_eq!(rtt, Duration::from_millis(7));
-        assert_eq!(remote.answered(later, &token), None);
+        assert!(remote.answered(later, &token));
+        assert_eq!(remote.rtt.smoothed(), Some(Duration::from_millis(7)));
+        assert!(!remote.answered(later, &token), "once");
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::cx::Cx;
 use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
-use super::movement::{Burst, Contest, Update};
+use super::movement::{Burst, Contest, Ping, Update};
 use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
@@ -40,6 +40,7 @@ pub(super) struct Tunnel {
     pub(super) update: Option<Update>,
     pub(super) burst: Option<Burst>,
     pub(super) contest: Option<Contest>,
+    pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
     /// When a move last earned credit beyond the bound for unproved addresses.
     pub(super) credited: Option<Time>,
@@ -86,6 +87,7 @@ impl Tunnel {
             update: None,
             burst: None,
             contest: None,
+            ping: None,
             liveness: Liveness::new(cx.now),
             credited: None,
             asked_direction: None,

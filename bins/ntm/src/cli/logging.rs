@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use ntm::Exit;
 use ntm::config::{Log, LogFormat as Configured};
@@ -21,7 +21,10 @@ pub(super) fn start(options: &Logging, configured: &Log) -> Result<(), Failure> 
         (Some(LogFormat::Json), _) | (None, Some(Configured::Json)) => true,
         (Some(LogFormat::Human), _) | (None, Some(Configured::Human) | None) => false,
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let started = if json {
         tracing::subscriber::set_global_default(subscriber.json().flatten_event(true).finish())
     } else {

@@ -188,7 +188,7 @@ impl Node {
             mtu: MTU,
             watcher,
             mailbox,
-            worker,
+            worker: Some(worker),
             questions,
             answers,
             server: Some(server),

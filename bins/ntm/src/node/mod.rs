@@ -51,7 +51,7 @@ pub struct Node {
     mtu: u16,
     watcher: Box<dyn Watcher>,
     mailbox: Arc<Mailbox>,
-    worker: worker::Handle,
+    worker: Option<worker::Handle>,
     questions: Questions,
     answers: mpsc::UnboundedReceiver<Answer>,
     server: Option<Server>,

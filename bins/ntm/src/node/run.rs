@@ -39,6 +39,9 @@ const TRAFFIC: Duration = Duration::from_millis(250);
 /// and those without.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// A ping that is not answered is repeated after this.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What clients and the loop itself are waiting for.
 #[derive(Default)]
 pub(crate) struct Waiting {
@@ -56,7 +59,8 @@ pub(crate) struct Waiting {
 struct Ping {
     name: NodeName,
     until: Time,
-    asked: Option<PathId>,
+    /// Which tunnel was asked, and when to ask again.
+    asked: Option<(PathId, Time)>,
     answer: oneshot::Sender<Response>,
 }
 
@@ -124,7 +128,8 @@ impl Node {
 
     fn until_deadline(&self) -> Duration {
         let machines = self.machines.deadline().map(|(at, _)| at);
-        let pings = self.waiting.pings.iter().map(|ping| ping.until).min();
+        let pings = self.waiting.pings.iter();
+        let pings = pings.map(|p| p.asked.map_or(p.until, |(_, again)| again.min(p.until))).min();
         let next = [machines, pings, self.waiting.look].into_iter().flatten().min();
         next.map_or(Duration::from_secs(3600), |at| at.since(clock::now()))
     }
@@ -198,6 +203,7 @@ impl Node {
 
     /// Takes every output until there is none.
     async fn drain(&mut self) {
+        self.look_after_pings();
         let mut tables_changed = false;
         while let Some(output) = self.machines.poll() {
             let now = clock::now();
@@ -232,10 +238,9 @@ impl Node {
                 Output::Ask(asker, id, effect) => self.questions.ask(asker, id, effect),
             }
         }
-        if tables_changed {
-            self.worker.wake();
+        if let Some(worker) = self.worker.as_ref().filter(|_| tables_changed) {
+            worker.wake();
         }
-        self.look_after_pings();
     }
 
     async fn routes(&mut self, ips: &[IpAddr]) -> Vec<Option<ntm_core::plugin::Route>> {
@@ -484,12 +489,13 @@ impl Node {
                 let _gone = ping.answer.send(Response::Error(message));
                 continue;
             }
-            let asked = match (ping.asked, tunnel) {
-                (None, Some(tunnel)) => {
+            let due = ping.asked.is_none_or(|(_, again)| again <= now);
+            let asked = match tunnel.filter(|_| due) {
+                Some(tunnel) => {
                     terminal.handle_command(now, TerminalCommand::Ping(tunnel.path));
-                    Some(tunnel.path)
+                    Some((tunnel.path, now + ASK_AGAIN))
                 }
-                (asked, _) => asked,
+                None => ping.asked,
             };
             self.waiting.pings.push(Ping { asked, ..ping });
         }
@@ -499,7 +505,7 @@ impl Node {
         let vips = self.table.get(&path).map(|tunnel| tunnel.peer.iter().collect::<Vec<_>>());
         let (answered, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting.pings)
             .into_iter()
-            .partition(|ping| ping.asked == Some(path));
+            .partition(|ping| ping.asked.is_some_and(|(asked, _)| asked == path));
         self.waiting.pings = others;
         for ping in answered {
             let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
@@ -539,6 +545,8 @@ impl Node {
                 self.send(now, &leg, &datagram);
             }
         }
+        // Nobody reads what is about to be closed.
+        drop(self.worker.take());
         if let Some(interface) = &self.interface {
             interface.close().await;
         }
