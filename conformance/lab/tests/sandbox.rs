@@ -147,6 +147,7 @@ mod linux {
                 start("orphan", &token).wait().unwrap();
                 println!("ready");
             }
+            "reap" if !proc_is_ours() => println!("/proc is another's: not looked at"),
             "reap" => {
                 start("orphan", &token).wait().unwrap();
                 let orphan = await_some("an orphan of process 1", orphan_pid);
@@ -215,6 +216,12 @@ mod linux {
                     .split(|byte| *byte == 0)
                     .any(|entry| entry == b"NTM_LAB_TEST_ROLE=idle")
         })
+    }
+
+    /// A container that hides parts of /proc forbids a fresh one, and the old one
+    /// shows other numbers.
+    fn proc_is_ours() -> bool {
+        fs::read_link("/proc/self").unwrap().to_str() == Some(&process::id().to_string())
     }
 
     fn pids() -> impl Iterator<Item = i32> {

@@ -1,4 +1,6 @@
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
@@ -94,9 +96,16 @@ impl Netlink {
     /// The device has no carrier of its own (`Operation not supported`).
     pub fn set_carrier(&self, name: &str, on: bool) -> Result<()> {
         self.change("set the carrier of", name, |link| link.carrier(on))?;
-        // The kernel may hold the news of a lost carrier back for up to a
-        // second; being asked for the state makes it tell at once.
-        self.interface(name).map(drop)
+        // The kernel holds the news of a lost carrier back for up to a second;
+        // since Linux 6.8, being asked for the state makes it tell at once.
+        let start = Instant::now();
+        loop {
+            let interface = self.interface(name)?;
+            if !interface.up || interface.running == on || start.elapsed() > NEWS_LIMIT {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(1));
+        }
     }
 
     /// Makes an interface a port of a bridge, or of none.
@@ -171,3 +180,6 @@ impl From<LinkMessage> for Interface {
         interface
     }
 }
+
+/// The kernel delays the news of a carrier for no longer than one second.
+const NEWS_LIMIT: Duration = Duration::from_secs(2);

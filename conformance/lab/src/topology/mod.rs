@@ -4,6 +4,7 @@ mod plan;
 mod site;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -18,6 +19,7 @@ use crate::nat::{Nat, Router, Side, forward};
 use crate::netns::Netns;
 use crate::segment::Fabric;
 use crate::tools::Tools;
+use crate::traffic::check_round_trip;
 use plan::Subnet;
 
 /// Sites, routers and hosts, all in namespaces of their own.
@@ -156,22 +158,11 @@ impl Lab {
     ///
     /// # Errors
     /// It is not, or there is no way.
-    pub fn check_round_trip(
-        &self,
-        from: &Host,
-        to: &Host,
-        expected: std::time::Duration,
-    ) -> Result<()> {
+    pub fn check_round_trip(&self, from: &Host, to: &Host, expected: Duration) -> Result<()> {
         for family in Family::BOTH {
             let (Ok(_), Ok(address)) = (from.address(family), to.address(family)) else { continue };
-            let tolerance = std::time::Duration::from_millis(2) + expected / 10;
-            crate::traffic::check_round_trip(
-                from.netns(),
-                to.netns(),
-                address,
-                expected,
-                tolerance,
-            )?;
+            let tolerance = Duration::from_millis(2) + expected / 10;
+            check_round_trip(from.netns(), to.netns(), address, expected, tolerance)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
     clippy::print_stderr,
     reason = "these are tests"
 )]
+#![allow(clippy::wildcard_enum_match_arm, reason = "each test looks at what it is about")]
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
