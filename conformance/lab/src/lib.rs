@@ -15,6 +15,7 @@
 //! | programs in it, and what they say | [`Process`] |
 //! | what its kernel tells, and when | [`recorder`] |
 //! | downloads, probes, round trips | [`traffic`] |
+//! | whole nodes, and what is measured on them | [`scenario`] |
 //!
 //! All moments are of [`now`]'s clock. All calls block, and none may come from
 //! inside an async runtime. Nothing needs a program of somebody else's; those in
@@ -39,6 +40,7 @@ mod netns;
 pub mod process;
 pub mod recorder;
 pub mod sandbox;
+pub mod scenario;
 mod segment;
 mod tools;
 pub mod topology;

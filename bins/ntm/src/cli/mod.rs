@@ -1,5 +1,7 @@
 mod client;
 mod key;
+#[cfg(all(feature = "lab", target_os = "linux"))]
+mod lab;
 mod logging;
 mod output;
 mod run;
@@ -26,6 +28,7 @@ Examples:
   ntm run --config ntm.toml            run the node that it describes
   ntm status                           how the node on this machine is
   ntm ping cn.example                  reach another node, and by which path
+  ntm lab paper                        see a move happen, in a network made for it
 
 Exit codes:
   0  done
@@ -55,6 +58,10 @@ enum Command {
     /// Who belongs to a coordinator's domain.
     #[command(subcommand)]
     Member(client::MemberCommand),
+    /// Try moves in networks made for it, out of network namespaces.
+    #[cfg(all(feature = "lab", target_os = "linux"))]
+    #[command(subcommand)]
+    Lab(lab::Lab),
 }
 
 /// Which running node is meant, and how to answer.
@@ -115,6 +122,9 @@ impl From<ntm::config::ConfigError> for Failure {
 }
 
 pub(crate) fn main() -> ExitCode {
+    // The lab may have started this program as part of a network.
+    #[cfg(all(feature = "lab", target_os = "linux"))]
+    ntm_lab::sandbox::serve_if_called();
     let result = match Cli::parse().command {
         Command::Run(run) => run.execute(),
         Command::Status(asking) => client::status(&asking),
@@ -123,6 +133,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Trust(trust) => trust.execute(),
         Command::Handover(handover) => handover.execute(),
         Command::Member(member) => member.execute(),
+        #[cfg(all(feature = "lab", target_os = "linux"))]
+        Command::Lab(lab) => lab.execute(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

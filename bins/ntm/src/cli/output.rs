@@ -11,6 +11,12 @@ pub(super) fn complain(message: &str) {
     let _nobody_listens = writeln!(io::stderr(), "ntm: {message}");
 }
 
+/// Writes a remark to standard error.
+#[cfg(all(feature = "lab", target_os = "linux"))]
+pub(super) fn note(remark: &str) {
+    let _nobody_listens = writeln!(io::stderr(), "{remark}");
+}
+
 /// Columns of a table, as wide as their widest cell.
 pub(super) fn table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{MemberRole, MemberRoles};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::node::addresses;
 
 /// `[coordinator]`: how a coordinator serves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coordinator {
     /// The addresses at which others reach it: told to terminals, and put in the
@@ -18,6 +19,26 @@ pub struct Coordinator {
     pub public: Vec<SocketAddr>,
     /// What a pair of terminals may send through a relay.
     pub relay_quota: RelayQuota,
+    /// Seconds between the keep-alives of members behind a NAT, 1 to 600: less
+    /// than the time after which NATs forget; 25 where it is not set.
+    #[serde(deserialize_with = "keep_alive")]
+    pub keep_alive: Duration,
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        let keep_alive = Duration::from_secs(25);
+        Self { public: Vec::new(), relay_quota: RelayQuota::default(), keep_alive }
+    }
+}
+
+fn keep_alive<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let seconds = u64::deserialize(from)?;
+    if (1..=600).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(D::Error::custom(format!("{seconds} is not from 1 to 600 seconds")))
+    }
 }
 
 /// `[coordinator.relay_quota]`: what goes into each ticket for a relay.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ntm_core::Rng;
 use ntm_core::address::Candidate;
@@ -158,7 +159,7 @@ impl Node {
                     rate: config.coordinator.relay_quota.rate.get(),
                     bytes: config.coordinator.relay_quota.bytes.get(),
                 },
-                clocks: Clocks::default(),
+                clocks: clocks(config.coordinator.keep_alive),
             };
             Coordinator::new(now, node.clone(), config, rng.split())
         });
@@ -195,6 +196,18 @@ impl Node {
             handovers: Handovers::default(),
             waiting: Waiting::default(),
         })
+    }
+}
+
+/// The clocks of a coordinator whose natted members shall be heard this often.
+fn clocks(keep_alive: Duration) -> Clocks {
+    let usual = Clocks::default();
+    Clocks {
+        lifetime: usual.lifetime.max(4 * keep_alive),
+        keep_alive_natted: keep_alive,
+        keep_alive_open: usual.keep_alive_open.max(keep_alive),
+        keep_alive_relay: usual.keep_alive_relay.min(keep_alive),
+        ..usual
     }
 }
 

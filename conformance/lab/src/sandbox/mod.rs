@@ -58,6 +58,14 @@ pub fn try_enter() -> Result<(), Refusal> {
     }
 }
 
+/// Does what the lab has started this program for, if it has, and ends the
+/// process; else returns at once. A program whose `main` reads arguments before
+/// it [enters](enter) must call this first, since its DHCP clients start it with
+/// theirs.
+pub fn serve_if_called() {
+    dhcp::run_if_called();
+}
+
 /// Whether this process runs inside a sandbox of the lab.
 pub fn is_inside() -> bool {
     env::var(STAGE).is_ok_and(|stage| stage == INSIDE) && Path::new(MARK).exists()

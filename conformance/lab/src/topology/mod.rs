@@ -4,6 +4,7 @@ mod plan;
 mod site;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 pub use site::Site;
 
 use crate::dhcp::Server;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::family::Family;
 use crate::host::{Asks, Host};
 use crate::link::Conditions;
@@ -114,7 +115,28 @@ impl Lab {
         let wan = Side { segment: outside.segment().clone(), addresses, gateways };
         let router = Router::new(&self.fabric, name, &lan, &wan, Some(nat), &self.tools)?;
         let dhcp = self.serve(router.netns(), "lan", &subnets)?;
-        Ok(Site::new(name, lan.segment, subnets, Some(router), dhcp))
+        Ok(Site::new(name, lan.segment, subnets, Some(Arc::new(router)), dhcp))
+    }
+
+    /// One more private site behind the router of another, which passes on
+    /// between them without translation.
+    ///
+    /// # Errors
+    /// The other site is not private, or the system refuses.
+    pub fn beside(&mut self, name: &str, site: &Site) -> Result<Site> {
+        let router = site.shared_router();
+        let router = router.ok_or_else(|| Error::wrong(format!("{} has no router", site.name())))?;
+        let families: Vec<_> = site.families().collect();
+        let number = self.count(1);
+        let subnets = plan::private(number, &families)?;
+        let segment = self.fabric.segment()?;
+        let interface = format!("lan{number}");
+        self.fabric.attach(router.netns(), &interface, &segment)?;
+        for subnet in &subnets {
+            router.netns().netlink().add_address(&interface, subnet.router())?;
+        }
+        let dhcp = self.serve(router.netns(), &interface, &subnets)?;
+        Ok(Site::new(name, segment, subnets, Some(router), dhcp))
     }
 
     /// A host with one interface, `eth0`, under these conditions, whose

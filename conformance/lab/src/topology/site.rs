@@ -20,7 +20,7 @@ struct Inner {
     segment: Segment,
     /// One a family, at most.
     subnets: Vec<Subnet>,
-    router: Option<Router>,
+    router: Option<Arc<Router>>,
     dhcp: Option<Server>,
     /// Who has been here: a visitor's place is the number of its address.
     visitors: Mutex<Vec<(String, String)>>,
@@ -31,7 +31,7 @@ impl Site {
         name: &str,
         segment: Segment,
         subnets: Vec<Subnet>,
-        router: Option<Router>,
+        router: Option<Arc<Router>>,
         dhcp: Option<Server>,
     ) -> Self {
         let (name, visitors) = (name.to_owned(), Mutex::default());
@@ -50,7 +50,11 @@ impl Site {
 
     /// Its own router; none for a global site, which hangs on the core.
     pub fn router(&self) -> Option<&Router> {
-        self.0.router.as_ref()
+        self.0.router.as_deref()
+    }
+
+    pub(super) fn shared_router(&self) -> Option<Arc<Router>> {
+        self.0.router.clone()
     }
 
     /// Whether a DHCP server runs here.

@@ -1,0 +1,265 @@
+//! A coordinator, relays and terminals as running programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ntm_core::Time;
+use serde_json::Value;
+
+use super::ask;
+use crate::error::{Doing as _, Error, Result};
+use crate::family::Family;
+use crate::host::Host;
+use crate::process::Process;
+
+/// How long a node may take to be ready.
+const START: Duration = Duration::from_secs(20);
+
+/// What terminals do when they move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Tell everybody at once.
+    #[default]
+    Fast,
+    /// The paper's sequence.
+    Seed,
+}
+
+impl Mode {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Seed => "seed",
+        }
+    }
+}
+
+/// A coordinator, relays and terminals of one domain: keys, configurations and
+/// running programs.
+#[derive(Debug)]
+pub struct Domain {
+    program: PathBuf,
+    folder: PathBuf,
+    keys: BTreeMap<String, String>,
+    dc: Vec<SocketAddr>,
+    keep_alive: Duration,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in the domain.
+    pub name: String,
+    /// The program.
+    pub process: Process,
+    socket: PathBuf,
+}
+
+/// A signalling message that a node sent or received, out of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signal {
+    pub(super) at: Time,
+    pub(super) node: String,
+    pub(super) out: bool,
+    pub(super) message: String,
+    pub(super) remote: SocketAddr,
+    pub(super) bytes: u64,
+}
+
+impl Domain {
+    /// A domain whose nodes run `program` and keep their files in `folder`, with
+    /// these members (host name and role, `terminal` or `relay`).
+    ///
+    /// # Errors
+    /// The program does not make keys.
+    pub fn new(program: &Path, folder: &Path, names: &[&str]) -> Result<Self> {
+        fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
+        let mut domain = Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            keys: BTreeMap::new(),
+            dc: Vec::new(),
+            keep_alive: Duration::from_secs(25),
+        };
+        for name in names {
+            let public = domain.make_key(name)?;
+            domain.keys.insert((*name).to_owned(), public);
+        }
+        Ok(domain)
+    }
+
+    fn make_key(&self, name: &str) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["key", "generate", "--out"]).arg(self.folder.join(format!("{name}.key")));
+        let output = command.output().doing(|| format!("run {}", self.program.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Error::wrong(format!("no key could be made: {}", said.trim())));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Starts the coordinator on this host, with every other name as a member:
+    /// those that begin with `rs` as relays.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_dc(&mut self, host: &Host) -> Result<Node> {
+        self.dc = Family::BOTH
+            .into_iter()
+            .filter_map(|family| host.address(family).ok())
+            .map(|ip| SocketAddr::new(ip, 4330))
+            .collect();
+        let public: Vec<_> = self.dc.iter().map(|addr| format!("\"{addr}\"")).collect();
+        let mut text = format!(
+            "[vip.config]\nipv4 = \"198.18.0.0/16\"\nipv6 = \"fd53:6e74:6d00::/48\"\n\
+             [registry.config]\npath = \"{}.redb\"\n\
+             [coordinator]\npublic = [{}]\nkeep_alive = {}\n",
+            host.name(),
+            public.join(", "),
+            self.keep_alive.as_secs()
+        );
+        for (name, key) in &self.keys {
+            if name != host.name() {
+                let role = if name.starts_with("rs") { "relay" } else { "terminal" };
+                let _infallible = write!(
+                    text,
+                    "[[member]]\nname = \"{name}.example\"\npublic_key = \"{key}\"\nrole = \"{role}\"\n"
+                );
+            }
+        }
+        self.start(host, "dc", &text, "the registry is read")
+    }
+
+    /// Starts a relay on this host.
+    ///
+    /// # Errors
+    /// It does not start, or does not register.
+    pub fn start_relay(&self, host: &Host) -> Result<Node> {
+        self.start(host, "rs", &self.dc_section(), "registered with the coordinator")
+    }
+
+    /// Starts a terminal on this host.
+    ///
+    /// # Errors
+    /// It does not start, or does not register.
+    pub fn start_terminal(&self, host: &Host, mode: Mode) -> Result<Node> {
+        let text = format!("{}[handover]\nmode = \"{}\"\n", self.dc_section(), mode.name());
+        self.start(host, "terminal", &text, "ready")
+    }
+
+    /// Sets the time between keep-alives for a coordinator started later, in
+    /// whole seconds: in scenarios in which it dies, short ones show sooner that
+    /// it did.
+    pub fn set_keep_alive(&mut self, interval: Duration) {
+        self.keep_alive = interval;
+    }
+
+    fn dc_section(&self) -> String {
+        let addresses: Vec<_> = self.dc.iter().map(|addr| format!("\"{addr}\"")).collect();
+        let key = self.keys.get("dc").map_or("", String::as_str);
+        format!("[[dc]]\naddresses = [{}]\npublic_key = \"{key}\"\n", addresses.join(", "))
+    }
+
+    fn start(&self, host: &Host, role: &str, sections: &str, ready: &str) -> Result<Node> {
+        let name = host.name();
+        let socket = self.folder.join(format!("{name}.sock"));
+        let text = format!(
+            "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
+             [control]\nsocket = \"{}\"\n{sections}",
+            socket.display()
+        );
+        let file = self.folder.join(format!("{name}.toml"));
+        fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("--config").arg(&file);
+        command.args(["--log", "info,ntm::signal=debug", "--log-format", "json"]);
+        command.env_remove("NTM_LOG").env_remove("NTM_LOG_FORMAT");
+        let log = self.folder.join(format!("{name}.log"));
+        let process = Process::start_logged(host.netns(), command, Some(&log))?;
+        process.wait_for_line(ready, START)?;
+        Ok(Node { name: name.to_owned(), process, socket })
+    }
+}
+
+impl Node {
+    /// How it is, as `ntm status --json` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn status(&self) -> Result<Value> {
+        ask::status(&self.socket)
+    }
+
+    /// Its last moves, as `ntm handover --json` says.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn handovers(&self) -> Result<Vec<Value>> {
+        ask::handovers(&self.socket)
+    }
+
+    /// Its first tunnel, once there is a live one that suits.
+    ///
+    /// # Errors
+    /// There was none within ten seconds: with what there was.
+    pub fn wait_for_tunnel(&self, suits: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut last = Value::Null;
+        let found = ask::until("a working tunnel", Duration::from_secs(10), || {
+            last = self.status()?["terminal"]["tunnels"][0].take();
+            let good = last["state"] == "live" && last["path"].is_object() && suits(&last);
+            Ok(good.then(|| last.clone()))
+        });
+        found.map_err(|error| Error::wrong(format!("{} has no such tunnel: {error}; it has {last}", self.name)))
+    }
+
+    /// Its virtual address of a family.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn vip(&self, family: Family) -> Result<std::net::IpAddr> {
+        let status = self.status()?;
+        let vips = status["terminal"]["vips"].as_array().cloned().unwrap_or_default();
+        vips.iter()
+            .filter_map(|vip| vip.as_str()?.parse().ok())
+            .find(|ip| Family::from(*ip) == family)
+            .ok_or_else(|| Error::wrong(format!("{} has no {family} virtual address", self.name)))
+    }
+
+    /// The lines of its log that are warnings or errors.
+    pub fn complaints(&self) -> Vec<String> {
+        let lines = self.process.lines();
+        let bad = |line: &str| {
+            serde_json::from_str::<Value>(line)
+                .map_or(true, |entry| matches!(entry["level"].as_str(), Some("WARN" | "ERROR")))
+        };
+        lines.into_iter().map(|line| line.text).filter(|line| bad(line)).collect()
+    }
+
+    /// The signalling messages that it sent and received so far.
+    pub(super) fn signals(&self) -> Vec<Signal> {
+        let lines = self.process.lines();
+        lines.iter().filter_map(|line| self.signal(&line.text)).collect()
+    }
+
+    fn signal(&self, line: &str) -> Option<Signal> {
+        let entry: Value = serde_json::from_str(line).ok()?;
+        if entry["target"] != "ntm::signal" {
+            return None;
+        }
+        Some(Signal {
+            at: Time::from_nanos(entry["at_ns"].as_u64()?),
+            node: self.name.clone(),
+            out: entry["sent"] == "out",
+            message: entry["message"].as_str()?.to_owned(),
+            remote: entry["remote"].as_str()?.parse().ok()?,
+            bytes: entry["bytes"].as_u64()?,
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! What is done with real nodes in networks of real kernels.
+//!
+//! A scenario runs the `ntm` program itself, a process a node, and asks it over
+//! its control socket; it knows nothing else of it.
+
+mod ask;
+mod chart;
+pub mod domain;
+pub mod paper;
+mod plot;
+pub mod rows;
+mod stats;
+
+pub use ask::until;
