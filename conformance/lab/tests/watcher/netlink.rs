@@ -14,6 +14,7 @@ crate::trials![
     each_change_is_told_by_its_kind,
     a_flap_that_is_over_before_anybody_looks_shows_in_the_generation_alone,
     nothing_is_lost_to_who_gives_up_waiting,
+    what_a_snapshot_or_a_route_has_shown_is_still_told,
     a_port_that_leaves_its_bridge_is_still_there,
     an_interface_that_is_removed_takes_all_along,
     an_address_with_two_prefixes_goes_one_at_a_time,
@@ -86,6 +87,19 @@ fn nothing_is_lost_to_who_gives_up_waiting() {
             assert_eq!(watch.next(), Change::Route);
             while watch.next_within(QUIET / 10).is_some() {}
         }
+    });
+}
+
+fn what_a_snapshot_or_a_route_has_shown_is_still_told() {
+    on_a_machine(|mn| {
+        let mut watch = Watch::open(Kind::Netlink);
+        mn.default_routes(LTE, 50);
+        watch.snapshot();
+        assert_eq!(watch.next(), Change::Route);
+        watch.calm_down();
+        mn.netlink().set_mtu(WIFI, 1480).unwrap();
+        watch.routes(&["203.0.113.1"]);
+        assert_eq!(watch.next(), Change::Link);
     });
 }
 
