@@ -3,7 +3,9 @@ use std::time::Duration;
 /// What a link does to the packets of one direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conditions {
-    /// From one end to the other.
+    /// From one end to the other. What resolves link-layer addresses (ARP,
+    /// neighbour discovery) takes no time: neighbours are near, and the delay is
+    /// the distance to what lies beyond them.
     pub delay: Duration,
     /// A packet takes up to this much longer, evenly spread; it never overtakes
     /// another.

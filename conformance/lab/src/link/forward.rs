@@ -11,6 +11,7 @@ use ntm_core::Rng;
 use tun_rs::SyncDevice;
 
 use super::direction::Direction;
+use super::neighbours::is_about_neighbours;
 use super::{Conditions, Middlebox};
 use crate::error::{Doing, Result};
 
@@ -101,7 +102,8 @@ impl Forwarder {
             }
             let now = Instant::now();
             let Some(arrives) = direction.fate(now, frame.len()) else { continue };
-            if arrives <= now && direction.next().is_none() {
+            let at_once = arrives <= now && direction.next().is_none();
+            if at_once || is_about_neighbours(frame) {
                 direction.counters.carried += 1;
                 // A device that is down takes nothing: as with a real wire.
                 let _ = write(to, frame);

@@ -3,6 +3,7 @@
 mod conditions;
 mod direction;
 mod forward;
+mod neighbours;
 mod tap;
 
 use std::fmt;

@@ -12,6 +12,8 @@ use super::domain::Signal;
 const LATEST: Duration = Duration::from_secs(3);
 /// Characters between two columns.
 const WIDTH: usize = 22;
+/// What a relay calls what it hands on out of a Bind.
+const FORWARDED: &str = "Forwarded";
 
 /// Who is who: the columns of a chart, and the addresses they are seen at.
 pub(super) struct Cast {
@@ -41,17 +43,17 @@ impl Cast {
         self.column(name)
     }
 
-    /// The chart of what was sent in this span, a line a message, with times in
-    /// milliseconds since its beginning.
-    pub(super) fn draw(&self, signals: &[Signal], begin: Time, end: Time) -> Vec<String> {
-        let mut arrows = self.arrows(signals, begin, end);
+    /// The chart of what was sent in the 5 ms before a moment and from then until
+    /// `end`, a line a message, with times in milliseconds since that moment.
+    pub(super) fn draw(&self, signals: &[Signal], zero: Time, end: Time) -> Vec<String> {
+        let mut arrows = self.arrows(signals, zero - Duration::from_millis(5), end);
         arrows.sort_by_key(|arrow| arrow.sent);
         let mut head = String::from("      ms ");
         for column in &self.columns {
             head.push_str(&format!("{column:<WIDTH$}"));
         }
         let mut lines = vec![head.trim_end().to_owned()];
-        lines.extend(arrows.iter().map(|arrow| self.line(arrow, begin)));
+        lines.extend(arrows.iter().map(|arrow| self.line(arrow, zero)));
         lines
     }
 
@@ -65,8 +67,11 @@ impl Cast {
             let (Some(from), Some(to)) = (self.column(&out.node), self.at(out.remote.ip())) else {
                 continue;
             };
+            // What a relay hands on out of a Bind, it cannot read.
+            let forwarded = out.message == FORWARDED;
             let is_copy = |signal: &&Signal, node: usize| {
-                signal.message == out.message.trim_end_matches(" with message")
+                (signal.message == out.message.trim_end_matches(" with message")
+                    || forwarded && signal.message != "Bind Ack")
                     && self.column(&signal.node) == Some(node)
                     && signal.at >= out.at
                     && signal.at.since(out.at) < LATEST
@@ -87,21 +92,25 @@ impl Cast {
                 None => (relayed(), Some(to)),
             };
             let arrived = matched.map(|at| unmatched.remove(at));
+            let matched_message = arrived.map(|signal| signal.message.clone());
             let (to, via) = match arrived {
                 Some(signal) => (self.column(&signal.node).unwrap_or(to), via),
                 None => (to, None),
             };
             if out.at >= begin && out.at <= end {
                 let (sent, arrived) = (out.at, arrived.map(|signal| signal.at));
-                let message = out.message.clone();
+                let message = match matched_message {
+                    Some(message) if forwarded => message,
+                    Some(_) | None => out.message.clone(),
+                };
                 arrows.push(Arrow { sent, arrived, from, to, via, message });
             }
         }
         arrows
     }
 
-    fn line(&self, arrow: &Arrow, begin: Time) -> String {
-        let ms = arrow.sent.since(begin).as_secs_f64() * 1e3;
+    fn line(&self, arrow: &Arrow, zero: Time) -> String {
+        let ms = (arrow.sent.nanos() as f64 - zero.nanos() as f64) / 1e6;
         let (left, right) = (arrow.from.min(arrow.to), arrow.from.max(arrow.to));
         let mut cells: Vec<char> = vec![' '; self.columns.len() * WIDTH];
         for column in 0..self.columns.len() {
@@ -185,6 +194,20 @@ mod tests {
             signal(9, "cn", false, "Tunnel Request", "203.0.113.2"),
         ];
         assert_eq!(shape(&signals), [(0, 3, Some(2), true)]);
+    }
+
+    #[test]
+    fn what_the_relay_hands_on_is_what_arrives() {
+        let signals = [
+            signal(1, "mn", true, "Bind with message", "203.0.113.2"),
+            signal(5, "rs", false, "Bind", "198.51.100.1"),
+            signal(6, "rs", true, "Bind Ack", "198.51.100.1"),
+            signal(6, "rs", true, "Forwarded", "203.0.113.9"),
+            signal(9, "cn", false, "Tunnel Request", "203.0.113.2"),
+        ];
+        let arrows = cast().arrows(&signals, Time::ZERO, Time::from_nanos(u64::MAX));
+        let last = arrows.last().unwrap();
+        assert_eq!((last.from, last.to, last.message.as_str()), (2, 3, "Tunnel Request"));
     }
 
     #[test]
