@@ -134,3 +134,31 @@ fn every_row_turns_into_every_other() {
         }
     }
 }
+
+/// Rows that turn into each other when MN goes behind a NAT or comes out.
+const BY_MN: [(u8, u8); 4] = [(1, 2), (2, 1), (3, 4), (4, 3)];
+
+#[test]
+fn a_row_settles_on_its_way_however_unsteady_the_network() {
+    for (from, to) in BY_MN {
+        for seed in 0..12 {
+            let what = format!("row {from} to row {to}, seed {seed}");
+            let mut pair = Pair::new(from, false, Mode::Fast, seed);
+            for host in [pair.mn, pair.cn] {
+                let link = &mut pair.world.host_mut(host).link;
+                link.jitter = Duration::from_millis(4);
+                link.loss_permille = 10;
+            }
+            pair.talk(Duration::from_millis(1500));
+            assert!(row_holds(&pair, from), "{what}: before");
+            let path = pair.world.path(pair.mn, pair.cn);
+            for (row, variant) in [(to, 1), (from, 0), (to, 1)] {
+                pair.place(pair.mn, row, true, variant);
+                pair.talk(Duration::from_millis(2500));
+                let ways = [pair.way(pair.mn), pair.way(pair.cn)];
+                assert!(row_holds(&pair, row), "{what}: in row {row}: {ways:?}");
+                assert_eq!(path, pair.world.path(pair.mn, pair.cn), "{what}");
+            }
+        }
+    }
+}

@@ -262,6 +262,7 @@ impl Tunnel {
             self.close_sessions(cx);
         }
         let works = self.selected.is_some_and(|selected| selected.proved)
+            && !direction.candidates.is_empty()
             && !self.is_relayed()
             && self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch))
             && direction.peer_epoch <= self.peer_epoch;

@@ -16,13 +16,10 @@ use crate::wire::{Control, Punch, RouteDirection, Token, TunnelRequest, TunnelRe
 /// Direct ways that a Tunnel Request is sent by at once.
 const MOST_TARGETS: usize = 4;
 
-/// When a direction's candidates are checked, counted from its arrival.
-const BURST: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(20),
-    Duration::from_millis(60),
-    Duration::from_millis(140),
-];
+/// When a direction's candidates are checked after the first time, counted from
+/// its arrival.
+const BURST: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(140)];
 
 /// Our Tunnel Request that the peer has not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,29 +73,34 @@ impl Tunnel {
     pub(super) fn moved(&mut self, cx: &mut Cx<'_>, old_gone: bool, tell_peer: bool) {
         self.point_again(cx);
         self.update = None;
+        self.contest = None;
+        self.by_relay_only = false;
         self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
         if tell_peer {
             self.rebind(cx);
             if self.is_live(cx.now) {
                 self.begin_update(cx, old_gone);
             }
+            self.send_due_binds(cx);
         }
     }
 
-    /// Sends a Tunnel Request by every way that may work.
-    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) {
+    /// Sends a Tunnel Request by every way that may work; says by which.
+    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) -> Vec<Leg> {
         let backoff = Backoff::urgent(cx.now, &self.rtt());
         self.update = Some(Update { challenge: cx.rng.bytes(), old_gone, backoff });
-        self.send_update(cx);
+        self.send_update(cx)
     }
 
-    fn send_update(&mut self, cx: &mut Cx<'_>) {
+    fn send_update(&mut self, cx: &mut Cx<'_>) -> Vec<Leg> {
         let legs = self.update_targets(cx);
-        let Some(update) = &mut self.update else { return };
-        update.backoff.sent(cx.now, cx.rng);
-        for leg in legs {
-            self.send_update_by(cx, &leg);
+        if let Some(update) = &mut self.update {
+            update.backoff.sent(cx.now, cx.rng);
         }
+        for leg in &legs {
+            self.send_update_by(cx, leg);
+        }
+        legs
     }
 
     fn send_update_by(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
@@ -150,26 +152,29 @@ impl Tunnel {
     /// The coordinator's direction for a tunnel with a live session: its
     /// candidates are added, and checked in a short burst.
     pub(super) fn directed(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
+        if direction.own_epoch == cx.epoch && direction.peer_epoch >= self.peer_epoch {
+            self.by_relay_only = direction.candidates.is_empty();
+        }
         let legs = self.note_candidates(cx, direction);
         if legs.is_empty() && self.relays.is_empty() {
             return;
         }
-        if direction.begin && self.update.is_none() {
-            self.begin_update(cx, false);
-        }
+        let legs: Vec<_> = legs.into_iter().chain(self.relay_legs()).collect();
+        let told = match direction.begin && self.update.is_none() {
+            true => self.begin_update(cx, false),
+            false => Vec::new(),
+        };
         let check = if self.update.is_some() { Check::Request } else { Check::Challenge };
-        let legs = legs.into_iter().chain(self.relay_legs()).collect();
-        self.begin_burst(cx, legs, check);
+        self.burst = Some(Burst { since: cx.now, round: 0, legs: legs.clone(), check });
+        let untold = |leg: &Leg| !told.iter().any(|told| told.same_remote(leg));
+        self.check_now(cx, legs.into_iter().filter(untold), check);
     }
 
     /// Opens our NAT towards these, from where the peer will begin.
     pub(super) fn punch(&mut self, cx: &mut Cx<'_>, legs: Vec<Leg>) {
-        self.begin_burst(cx, legs, Check::Punch);
-    }
-
-    fn begin_burst(&mut self, cx: &mut Cx<'_>, legs: Vec<Leg>, check: Check) {
-        self.burst = Some(Burst { since: cx.now, round: 0, legs, check });
-        self.burst_timeout(cx);
+        self.burst =
+            Some(Burst { since: cx.now, round: 0, legs: legs.clone(), check: Check::Punch });
+        self.check_now(cx, legs, Check::Punch);
     }
 
     /// The candidates of a direction that is not older than what the peer said
@@ -202,9 +207,12 @@ impl Tunnel {
         if burst.round == BURST.len() {
             self.burst = None;
         }
-        if !due {
-            return;
+        if due {
+            self.check_now(cx, legs, check);
         }
+    }
+
+    fn check_now(&mut self, cx: &mut Cx<'_>, legs: impl IntoIterator<Item = Leg>, check: Check) {
         for leg in legs {
             let settled = self
                 .remotes
@@ -362,6 +370,7 @@ impl Tunnel {
         }
         self.peer_epoch = epoch;
         self.contest = None;
+        self.by_relay_only = false;
         if !self.is_selected(leg) {
             let before = self.selected.map(|selected| selected.leg);
             self.select(cx, leg, before.filter(|_| !old_gone));
@@ -371,13 +380,14 @@ impl Tunnel {
 
     /// A way has answered: it is used if there is none in use, if the one in
     /// use has not answered since either end moved, or if it is direct and the
-    /// other is relayed. Otherwise the first proved one stays.
+    /// other is relayed (the other way round where the plan says so). Otherwise
+    /// the first proved one stays.
     pub(super) fn prefer(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
         if let Some(contest) = &mut self.contest {
             if contest.challenger.same_remote(leg) {
                 let old = self.selected.and_then(|selected| self.remotes.get(&selected.leg));
                 let patience = old.map_or(Duration::ZERO, |old| old.rtt.pto());
-                contest.decide_at = Some(cx.now + patience);
+                contest.decide_at.get_or_insert(cx.now + patience);
             } else if self.is_selected(leg) {
                 self.contest = None;
             }
@@ -395,8 +405,13 @@ impl Tunnel {
             return;
         };
         let stale = !used.is_current(self.peer_epoch, cx.epoch);
-        let upgrade = used.relay.is_some() && new.relay.is_none();
-        if stale || upgrade {
+        let better = match (used.relay.is_some(), new.relay.is_some()) {
+            (true, false) => !self.by_relay_only,
+            (false, true) => self.by_relay_only,
+            (true, true) | (false, false) => false,
+        };
+        let worse = self.by_relay_only && used.relay.is_some() && new.relay.is_none();
+        if better || stale && !worse {
             self.select(cx, leg, None);
         }
     }
@@ -416,7 +431,10 @@ impl Tunnel {
             self.probe(cx, leg, Why::Proof);
         }
         let is_new = self.contest.as_ref().is_none_or(|c| !c.challenger.same_remote(leg));
-        if ahead == 0 && is_new {
+        // After a move of either end, whatever answers first is right.
+        let settled =
+            self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
+        if ahead == 0 && is_new && settled {
             self.probe(cx, &selected.leg, Why::Proof);
             self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });
         }

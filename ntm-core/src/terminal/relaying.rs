@@ -108,12 +108,14 @@ impl Tunnel {
         }
     }
 
-    /// Tells every relay that knows us that we have moved.
+    /// Every relay that knows us has to be told that we have moved. What is sent
+    /// through it next tells it; [`send_due_binds`](Self::send_due_binds) tells
+    /// the others.
     pub(super) fn rebind(&mut self, cx: &mut Cx<'_>) {
         for at in 0..self.relays.len() {
             if self.relays[at].is_usable() {
                 self.relays[at].token = None;
-                self.ask(cx, at, None);
+                self.open_bind(cx, at);
             }
         }
     }
@@ -131,6 +133,11 @@ impl Tunnel {
 
     /// Starts a Bind with everything that makes it reliable.
     fn ask(&mut self, cx: &mut Cx<'_>, at: usize, carried: Option<(&'static str, Vec<u8>)>) {
+        self.open_bind(cx, at);
+        self.send_bind(cx, at, carried);
+    }
+
+    fn open_bind(&mut self, cx: &mut Cx<'_>, at: usize) {
         let rtt = self.remotes.get(&self.relays[at].leg).map(|r| r.rtt).unwrap_or_default();
         let relay = &mut self.relays[at];
         let bound = match &relay.state {
@@ -138,15 +145,17 @@ impl Tunnel {
             Binding::Asked { bound, .. } => *bound,
             Binding::Idle | Binding::Failed => None,
         };
-        let mut backoff = Backoff::urgent(cx.now, &rtt);
-        backoff.sent(cx.now, cx.rng);
+        let backoff = Backoff::urgent(cx.now, &rtt);
         relay.state = Binding::Asked { backoff, nonce: cx.rng.bytes(), bound };
-        self.send_bind(cx, at, carried);
     }
 
     fn send_bind(&mut self, cx: &mut Cx<'_>, at: usize, carried: Option<(&'static str, Vec<u8>)>) {
-        let relay = &self.relays[at];
-        let Binding::Asked { nonce, .. } = relay.state else { return };
+        let relay = &mut self.relays[at];
+        let Binding::Asked { nonce, backoff, .. } = &mut relay.state else { return };
+        let nonce = *nonce;
+        if backoff.is_due(cx.now) {
+            backoff.sent(cx.now, cx.rng);
+        }
         let (name, carried) = match carried {
             Some((_, datagram)) => ("Bind with message", datagram),
             None => ("Bind", Vec::new()),
@@ -250,16 +259,9 @@ impl Tunnel {
 
     pub(super) fn relaying_timeout(&mut self, cx: &mut Cx<'_>) {
         self.release_relays(cx);
+        self.send_due_binds(cx);
         for at in 0..self.relays.len() {
-            match &mut self.relays[at].state {
-                Binding::Asked { backoff, .. } if backoff.is_due(cx.now) => {
-                    if backoff.copies() > PATIENCE {
-                        self.relay_failed(cx, at);
-                    } else {
-                        backoff.sent(cx.now, cx.rng);
-                        self.send_bind(cx, at, None);
-                    }
-                }
+            match &self.relays[at].state {
                 Binding::Bound { refresh_at, .. } if *refresh_at <= cx.now => {
                     self.ask(cx, at, None);
                 }
@@ -272,6 +274,19 @@ impl Tunnel {
                 relay.granted = cx.now;
             }
             self.ask_direction(cx);
+        }
+    }
+
+    pub(super) fn send_due_binds(&mut self, cx: &mut Cx<'_>) {
+        for at in 0..self.relays.len() {
+            let Binding::Asked { backoff, .. } = &self.relays[at].state else { continue };
+            if backoff.is_due(cx.now) {
+                if backoff.copies() > PATIENCE {
+                    self.relay_failed(cx, at);
+                } else {
+                    self.send_bind(cx, at, None);
+                }
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Tunnel {
     pub(super) update: Option<Update>,
     pub(super) burst: Option<Burst>,
     pub(super) contest: Option<Contest>,
+    /// The coordinator's plan for where both ends are now knows no direct path.
+    pub(super) by_relay_only: bool,
     pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
     /// When a move last earned credit beyond the bound for unproved addresses.
@@ -87,6 +89,7 @@ impl Tunnel {
             update: None,
             burst: None,
             contest: None,
+            by_relay_only: false,
             ping: None,
             liveness: Liveness::new(cx.now),
             credited: None,

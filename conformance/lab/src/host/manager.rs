@@ -134,9 +134,10 @@ impl Worker {
     fn clear(&mut self) -> Result<()> {
         self.client = None;
         let netlink = self.netns.netlink();
-        netlink.flush_routes(&self.interface)?;
-        netlink.flush_addresses(&self.interface)?;
-        netlink.flush_neighbours(&self.interface)
+        // Each of them, whatever becomes of the others.
+        let routes = netlink.flush_routes(&self.interface);
+        let addresses = netlink.flush_addresses(&self.interface);
+        netlink.flush_neighbours(&self.interface).and(addresses).and(routes)
     }
 }
 

@@ -144,7 +144,7 @@ impl Host {
         self.eth0().join(site)
     }
 
-    /// Moves `eth0` to another site at once, without waiting for addresses.
+    /// Moves `eth0` to another site, without waiting for its addresses there.
     ///
     /// # Errors
     /// The system refuses.
@@ -224,13 +224,15 @@ impl Port {
         self.link.unplug()
     }
 
-    /// Pulls the plug and puts it in at another site at once.
+    /// Pulls the plug and puts it in at another site as soon as the manager has
+    /// taken the old addresses away.
     ///
     /// # Errors
     /// The system refuses.
     pub fn move_to(&self, site: &Site) -> Result<Moved> {
         let left = now();
         self.leave()?;
+        self.wait_until_bare(Duration::from_secs(2))?;
         let joined = now();
         self.plug(site)?;
         Ok(Moved { left, joined })
@@ -274,6 +276,23 @@ impl Port {
                 Error::wrong(format!("{name} has no usable {family} address on {interface}"))
             },
         )
+    }
+
+    /// Waits until no address is left but the link-local one.
+    fn wait_until_bare(&self, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        let netlink = self.netns.netlink();
+        while netlink.addresses(self.interface())?.iter().any(|address| !address.link_local) {
+            if start.elapsed() > limit {
+                let complaint = self.manager.complaint().unwrap_or_default();
+                return Err(Error::wrong(format!(
+                    "{} still had its old addresses {limit:?} after it lost its carrier {complaint}",
+                    self.netns.name(),
+                )));
+            }
+            sleep(Duration::from_micros(100));
+        }
+        Ok(())
     }
 
     fn is_settled(&self, site: &Site, family: Family) -> bool {

@@ -57,9 +57,14 @@ impl Netlink {
         flags: Option<AddressFlags>,
     ) -> Result<()> {
         let index = self.index(name)?;
-        let mut add = self.handle.address().add(index, address.addr(), address.prefix_len());
-        add.message_mut().attributes.extend(flags.map(AddressAttribute::Flags));
-        self.ask(|| format!("give {name} the address {address}"), add.replace().execute())
+        self.ask(
+            || format!("give {name} the address {address}"),
+            |handle| {
+                let mut add = handle.address().add(index, address.addr(), address.prefix_len());
+                add.message_mut().attributes.extend(flags.map(AddressAttribute::Flags));
+                add.replace().execute()
+            },
+        )
     }
 
     /// Takes all addresses from an interface but the link-local ones, which the
@@ -79,8 +84,8 @@ impl Netlink {
         for message in self.address_messages(name)? {
             let Some(address) = Address::from_message(&message) else { continue };
             if !address.link_local && Family::from(address.net.addr()) == family {
-                let del = self.handle.address().del(message).execute();
-                self.ask(|| format!("take {} from {name}", address.net), del)?;
+                let what = || format!("take {} from {name}", address.net);
+                self.ask(what, |handle| handle.address().del(message).execute())?;
             }
         }
         Ok(())
@@ -88,8 +93,10 @@ impl Netlink {
 
     fn address_messages(&self, name: &str) -> Result<Vec<AddressMessage>> {
         let index = self.index(name)?;
-        let get = self.handle.address().get().set_link_index_filter(index).execute();
-        self.ask(|| format!("list the addresses of {name}"), get.try_collect())
+        self.ask(
+            || format!("list the addresses of {name}"),
+            |handle| handle.address().get().set_link_index_filter(index).execute().try_collect(),
+        )
     }
 }
 

@@ -32,8 +32,10 @@ impl Netlink {
     /// # Errors
     /// The kernel refuses.
     pub fn interfaces(&self) -> Result<Vec<Interface>> {
-        let links = self.handle.link().get().execute().try_collect::<Vec<_>>();
-        let links = self.ask(|| "list the interfaces".to_owned(), links)?;
+        let links = self.ask(
+            || "list the interfaces".to_owned(),
+            |handle| handle.link().get().execute().try_collect::<Vec<_>>(),
+        )?;
         Ok(links.into_iter().map(Interface::from).collect())
     }
 
@@ -43,9 +45,13 @@ impl Netlink {
     /// # Errors
     /// There is no such interface.
     pub fn interface(&self, name: &str) -> Result<Interface> {
-        let link = self.handle.link().get().match_name(name).execute();
-        let link = async move { std::pin::pin!(link).try_next().await };
-        let link = self.ask(|| format!("look at interface {name}"), link)?;
+        let link = self.ask(
+            || format!("look at interface {name}"),
+            |handle| {
+                let link = handle.link().get().match_name(name.to_owned()).execute();
+                async move { std::pin::pin!(link).try_next().await }
+            },
+        )?;
         link.map(Interface::from).ok_or_else(|| Error::wrong(format!("{name} does not exist")))
     }
 
@@ -124,8 +130,7 @@ impl Netlink {
     pub fn add_bridge(&self, name: &str) -> Result<()> {
         // Snooping would hold back the multicasts of neighbour discovery.
         let bridge = LinkBridge::new(name).forward_delay(0).mcast_snooping(false).up().build();
-        let add = self.handle.link().add(bridge).execute();
-        self.ask(|| format!("add bridge {name}"), add)
+        self.ask(|| format!("add bridge {name}"), |handle| handle.link().add(bridge).execute())
     }
 
     /// Makes a veth pair: `name` here, `peer` in the namespace behind this
@@ -138,8 +143,7 @@ impl Netlink {
         let peer = LinkMessageBuilder::<LinkUnspec>::default().name(peer).setns_by_fd(there);
         let veth = LinkMessageBuilder::<LinkVeth>::new(name, "")
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
-        let add = self.handle.link().add(veth.build()).execute();
-        self.ask(|| format!("add veth {name}"), add)
+        self.ask(|| format!("add veth {name}"), |handle| handle.link().add(veth.build()).execute())
     }
 
     /// Removes an interface, and its peer if it is a veth.
@@ -147,8 +151,8 @@ impl Netlink {
     /// # Errors
     /// There is no such interface, or the kernel refuses.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let del = self.handle.link().del(self.index(name)?).execute();
-        self.ask(|| format!("remove {name}"), del)
+        let index = self.index(name)?;
+        self.ask(|| format!("remove {name}"), |handle| handle.link().del(index).execute())
     }
 
     fn change(
@@ -158,7 +162,7 @@ impl Netlink {
         change: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
     ) -> Result<()> {
         let link = change(LinkUnspec::new_with_index(self.index(name)?)).build();
-        self.ask(|| format!("{what} {name}"), self.handle.link().set(link).execute())
+        self.ask(|| format!("{what} {name}"), |handle| handle.link().set(link).execute())
     }
 }
 

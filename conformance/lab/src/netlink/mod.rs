@@ -48,14 +48,17 @@ impl Netlink {
         Ok(Self { handle, runtime: Mutex::new(runtime) })
     }
 
-    /// Waits for an answer to what the infinitive `what` says.
-    fn ask<T>(
+    /// Makes a request, of which the infinitive `what` says what it does, and
+    /// waits for the answer.
+    fn ask<T, F: Future<Output = Result<T, rtnetlink::Error>>>(
         &self,
         what: impl FnOnce() -> String,
-        answer: impl Future<Output = Result<T, rtnetlink::Error>>,
+        request: impl FnOnce(&rtnetlink::Handle) -> F,
     ) -> Result<T> {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        runtime.block_on(answer).map_err(|error| Error::netlink(what(), error))
+        // Made only now: some requests are on their way before anybody waits, and
+        // the kernel refuses a second list while the first is being read.
+        runtime.block_on(request(&self.handle)).map_err(|error| Error::netlink(what(), error))
     }
 }
 

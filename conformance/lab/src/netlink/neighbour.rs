@@ -14,13 +14,16 @@ impl Netlink {
     /// There is no such interface, or the kernel refuses.
     pub fn flush_neighbours(&self, name: &str) -> Result<()> {
         let index = self.index(name)?;
-        let get = self.handle.neighbours().get().execute().try_collect::<Vec<_>>();
-        for neighbour in self.ask(|| "list the neighbours".to_owned(), get)? {
+        let neighbours = self.ask(
+            || "list the neighbours".to_owned(),
+            |handle| handle.neighbours().get().execute().try_collect::<Vec<_>>(),
+        )?;
+        for neighbour in neighbours {
             let known = neighbour.header.state != NeighbourState::Noarp;
             if neighbour.header.ifindex == index && known {
-                let del = self.handle.neighbours().del(neighbour).execute();
+                let what = || format!("forget a neighbour on {name}");
                 // It may have gone by itself.
-                let _ = self.ask(|| format!("forget a neighbour on {name}"), del);
+                let _ = self.ask(what, |handle| handle.neighbours().del(neighbour).execute());
             }
         }
         Ok(())

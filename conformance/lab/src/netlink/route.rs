@@ -48,8 +48,8 @@ impl Netlink {
             .output_interface(self.index(name)?)
             .priority(metric)
             .build();
-        let add = self.handle.route().add(route).replace().execute();
-        self.ask(|| format!("add a route to {to} via {via}"), add)
+        let what = || format!("add a route to {to} via {via}");
+        self.ask(what, |handle| handle.route().add(route).replace().execute())
     }
 
     /// Adds or replaces the default route of the router's family.
@@ -69,8 +69,8 @@ impl Netlink {
         for message in self.route_messages()? {
             let route = Route::from_message(&message);
             if route.is_some_and(|route| route.index == index && route.via.is_some()) {
-                let del = self.handle.route().del(message).execute();
-                self.ask(|| format!("remove a route by {name}"), del)?;
+                let what = || format!("remove a route by {name}");
+                self.ask(what, |handle| handle.route().del(message).execute())?;
             }
         }
         Ok(())
@@ -81,8 +81,11 @@ impl Netlink {
         let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
         let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
         for family in [v4, v6] {
-            let get = self.handle.route().get(family).execute().try_collect::<Vec<_>>();
-            routes.extend(self.ask(|| "list the routes".to_owned(), get)?);
+            let list = self.ask(
+                || "list the routes".to_owned(),
+                |handle| handle.route().get(family).execute().try_collect::<Vec<_>>(),
+            )?;
+            routes.extend(list);
         }
         Ok(routes)
     }

@@ -227,6 +227,9 @@ mod tests {
             signal(1500, "dc", false, "Direction Request", "198.51.100.1"),
         ];
         let lines = cast().draw(&signals, Time::ZERO, Time::from_nanos(u64::MAX));
-        assert_eq!(lines[1], "    1.00 |- Direction Request >|                     |                     |");
+        assert_eq!(
+            lines[1],
+            "    1.00 |- Direction Request >|                     |                     |"
+        );
     }
 }

@@ -216,7 +216,9 @@ impl Node {
             let good = last["state"] == "live" && last["path"].is_object() && suits(&last);
             Ok(good.then(|| last.clone()))
         });
-        found.map_err(|error| Error::wrong(format!("{} has no such tunnel: {error}; it has {last}", self.name)))
+        found.map_err(|error| {
+            Error::wrong(format!("{} has no such tunnel: {error}; it has {last}", self.name))
+        })
     }
 
     /// Its virtual address of a family.

@@ -125,7 +125,8 @@ impl Lab {
     /// The other site is not private, or the system refuses.
     pub fn beside(&mut self, name: &str, site: &Site) -> Result<Site> {
         let router = site.shared_router();
-        let router = router.ok_or_else(|| Error::wrong(format!("{} has no router", site.name())))?;
+        let router =
+            router.ok_or_else(|| Error::wrong(format!("{} has no router", site.name())))?;
         let families: Vec<_> = site.families().collect();
         let number = self.count(1);
         let subnets = plan::private(number, &families)?;

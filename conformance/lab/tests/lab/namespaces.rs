@@ -18,7 +18,22 @@ crate::trials![
     a_default_route_is_replaced_and_flushed,
     bridges_join_what_is_plugged_into_them,
     a_missing_interface_is_named,
+    many_may_ask_at_once,
 ];
+
+fn many_may_ask_at_once() {
+    let a = Netns::new("a").unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    a.netlink().addresses("lo").unwrap();
+                    a.netlink().routes().unwrap();
+                }
+            });
+        }
+    });
+}
 
 fn sockets_stay_in_the_namespace_they_were_opened_in() {
     let (a, b) = (Netns::new("a").unwrap(), Netns::new("b").unwrap());

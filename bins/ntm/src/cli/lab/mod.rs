@@ -5,7 +5,7 @@ mod rows;
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use ntm::Exit;
@@ -76,6 +76,24 @@ fn enter() -> Result<(PathBuf, PathBuf), Failure> {
     made.map_err(|error| Failure::new(Exit::Failed, format!("cannot make {folder:?}: {error}")))?;
     // The file itself may have been replaced meanwhile.
     Ok((PathBuf::from("/proc/self/exe"), folder))
+}
+
+/// Keeps what nodes wrote: configurations and logs.
+fn keep_files(folder: &Path, into: &Path) -> Result<(), Failure> {
+    let copy = || {
+        fs::create_dir_all(into)?;
+        for entry in fs::read_dir(folder)? {
+            let file = entry?.path();
+            let kept = file.extension().is_some_and(|end| end == "log" || end == "toml");
+            if let (true, Some(name)) = (kept, file.file_name()) {
+                fs::copy(&file, into.join(name))?;
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    copy().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot keep files in {}: {error}", into.display()))
+    })
 }
 
 /// What is being done at the moment, for somebody who watches.

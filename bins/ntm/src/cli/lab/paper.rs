@@ -6,7 +6,7 @@ use clap::Args;
 use ntm::Exit;
 use ntm_lab::scenario::paper::{self, Options, Report};
 
-use super::{Mode, Progress, enter};
+use super::{Mode, Progress, enter, keep_files};
 use crate::cli::{Failure, output};
 
 /// The paper's measurement.
@@ -20,6 +20,7 @@ Examples:
   ntm lab paper
   ntm lab paper --mode seed --rtt 20 --plot move.svg
   ntm lab paper --moves 50 --json > figures.json
+  ntm lab paper --files logs
   ntm lab paper --keep
 
 Exit code 1 if the download did not arrive whole or the Path ID did not stay the
@@ -40,6 +41,9 @@ pub(in crate::cli) struct Paper {
     /// Write a picture (SVG) of the first move.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Keep the nodes' configurations and logs in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
     /// Start a shell inside when all is done, while the nodes still run.
     #[arg(long)]
     keep: bool,
@@ -64,7 +68,7 @@ impl Paper {
             bytes: self.size << 20,
             plot: self.plot.clone(),
         };
-        let report = paper::run(
+        let outcome = paper::run(
             &program,
             &folder,
             &options,
@@ -76,7 +80,11 @@ impl Paper {
                 }
                 Ok(())
             },
-        )?;
+        );
+        if let Some(into) = &self.files {
+            keep_files(&folder, into)?;
+        }
+        let report = outcome?;
         if report.passed() {
             return Ok(());
         }

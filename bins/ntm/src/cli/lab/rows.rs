@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -8,7 +9,7 @@ use ntm::Exit;
 use ntm_lab::scenario::rows::{self, Case};
 use serde_json::{Value, json};
 
-use super::{Progress, enter};
+use super::{Progress, enter, keep_files};
 use crate::cli::{Failure, output};
 
 /// The decision table, with a move in each of its rows.
@@ -34,6 +35,9 @@ pub(in crate::cli) struct Rows {
     /// How many cases run at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
+    /// Keep the nodes' configurations and logs here, in a folder a case.
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -55,8 +59,8 @@ impl Rows {
             return Ok(());
         }
         let outcomes = match cases.as_slice() {
-            [case] => vec![run_here(*case)?],
-            several => run_beside(several, self.jobs)?,
+            [case] => vec![self.run_here(*case)?],
+            several => self.run_beside(several),
         };
         let failed = outcomes.iter().filter(|outcome| outcome["passed"] != true).count();
         if self.json {
@@ -70,49 +74,55 @@ impl Rows {
             _ => Err(Failure::new(Exit::Failed, format!("{failed} did not pass; see above"))),
         }
     }
-}
 
-fn run_here(case: Case) -> Result<Value, Failure> {
-    let (program, folder) = enter()?;
-    let outcome = rows::run(&program, &folder, case)?;
-    Ok(json!(outcome))
-}
-
-/// Runs each case in a process of its own, some at once.
-fn run_beside(cases: &[Case], jobs: u32) -> Result<Vec<Value>, Failure> {
-    let progress = Progress::new();
-    let queue: Mutex<VecDeque<_>> = Mutex::new(cases.iter().copied().enumerate().collect());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let done = Mutex::new(vec![Value::Null; cases.len()]);
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some((at, case)) = next() {
-                    let outcome = run_alone(case);
-                    let verdict = if outcome["passed"] == true { "passed" } else { "FAILED" };
-                    progress.say(&format!("{} of {}: {case} {verdict}", at + 1, cases.len()));
-                    done.lock().unwrap_or_else(PoisonError::into_inner)[at] = outcome;
-                }
-            });
+    fn run_here(&self, case: Case) -> Result<Value, Failure> {
+        let (program, folder) = enter()?;
+        let outcome = rows::run(&program, &folder, case);
+        if let Some(into) = &self.files {
+            keep_files(&folder, &into.join(case.to_string()))?;
         }
-    });
-    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
+        Ok(json!(outcome?))
+    }
 
-fn run_alone(case: Case) -> Value {
-    let name = case.to_string();
-    let wrong =
-        |what: String| json!({ "case": name, "passed": false, "wrong": [what.trim_end()] });
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["lab", "rows", "--json", "--only", &name]).stdin(Stdio::null());
-    match command.output() {
-        Ok(output) => {
-            let outcomes: Option<Vec<Value>> = serde_json::from_slice(&output.stdout).ok();
-            outcomes.and_then(|mut outcomes| outcomes.pop()).unwrap_or_else(|| {
-                wrong(String::from_utf8_lossy(&output.stderr).into_owned())
-            })
+    /// Runs each case in a process of its own, some at once.
+    fn run_beside(&self, cases: &[Case]) -> Vec<Value> {
+        let progress = Progress::new();
+        let queue: Mutex<VecDeque<_>> = Mutex::new(cases.iter().copied().enumerate().collect());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let done = Mutex::new(vec![Value::Null; cases.len()]);
+        thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(|| {
+                    while let Some((at, case)) = next() {
+                        let outcome = self.run_alone(case);
+                        let verdict = if outcome["passed"] == true { "passed" } else { "FAILED" };
+                        progress.say(&format!("{} of {}: {case} {verdict}", at + 1, cases.len()));
+                        done.lock().unwrap_or_else(PoisonError::into_inner)[at] = outcome;
+                    }
+                });
+            }
+        });
+        done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_alone(&self, case: Case) -> Value {
+        let name = case.to_string();
+        let wrong =
+            |what: String| json!({ "case": name, "passed": false, "wrong": [what.trim_end()] });
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["lab", "rows", "--json", "--only", &name]).stdin(Stdio::null());
+        if let Some(files) = &self.files {
+            command.arg("--files").arg(files);
         }
-        Err(error) => wrong(format!("cannot start: {error}")),
+        match command.output() {
+            Ok(output) => {
+                let outcomes: Option<Vec<Value>> = serde_json::from_slice(&output.stdout).ok();
+                outcomes
+                    .and_then(|mut outcomes| outcomes.pop())
+                    .unwrap_or_else(|| wrong(String::from_utf8_lossy(&output.stderr).into_owned()))
+            }
+            Err(error) => wrong(format!("cannot start: {error}")),
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Options, Phases, Ways};
+use super::{Phases, Ways};
 use crate::scenario::domain::Mode;
 
 /// What the design allows, and what was measured.
@@ -18,10 +18,11 @@ pub struct Budget {
     pub kept: bool,
 }
 
-/// The budgets for this measurement. Before the move the path leads through the
-/// RS, so that half of a round trip between MN and CN is one between two hosts.
+/// The budgets of the design for a path through the RS, as it is before each
+/// move into the DC's network. `rtt` is between any two hosts.
 pub(super) fn all(
-    options: &Options,
+    mode: Mode,
+    rtt: Duration,
     medians: &Phases,
     p99s: &Phases,
     silence_ms: Ways<f64>,
@@ -41,22 +42,22 @@ pub(super) fn all(
         let what = "address change to first datagram, 99th percentile";
         budgets.push(measured(what, ms(3), p99s.detected));
     }
-    let micros = |ms: f64| (ms.is_finite()).then_some((ms * 1e3) as u64);
-    match options.mode {
+    let micros = |ms: f64| ms.is_finite().then_some((ms * 1e3) as u64);
+    match mode {
         Mode::Seed => budgets.push(measured(
-            "seed mode, tunnel rebuilt: four round trips and 5 ms",
-            4 * options.rtt + ms(5),
+            "seed mode, tunnel rebuilt: 4 round trips + 5 ms",
+            4 * rtt + ms(5),
             medians.rebuilt,
         )),
         Mode::Fast => budgets.extend([
             measured(
-                "fast mode, CN hears MN again: half a round trip between them (through the RS) and 1 ms",
-                options.rtt + ms(1),
-                micros(silence_ms.up),
+                "fast mode, RS sends to the new address: 1/2 round trip + 1 ms",
+                rtt / 2 + ms(1),
+                medians.relayed,
             ),
             measured(
-                "fast mode, MN hears CN again: one round trip to the RS and 2 ms",
-                options.rtt + ms(2),
+                "fast mode, MN hears CN again: 1 round trip to the RS + 2 ms",
+                rtt + ms(2),
                 micros(silence_ms.down),
             ),
         ]),

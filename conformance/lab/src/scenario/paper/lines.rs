@@ -31,7 +31,10 @@ impl Report {
         };
         vec![
             format!("Mode           {}", self.mode),
-            format!("Round trip     {} ms between any two hosts", self.rtt_ms),
+            format!(
+                "Round trip     {} ms between any two hosts, {:.2} measured",
+                self.rtt_ms, self.measured_rtt_ms
+            ),
             format!("Addresses      {addresses}"),
             format!("NAT            {nat}"),
             String::new(),
@@ -45,8 +48,14 @@ impl Report {
         let p99 = &self.phases_p99_us;
         let rows = [
             ("Address acquisition (not ours)", self.acquisition_us, None, Some(PAPER_MS[0])),
-            ("Detected: usable source to first datagram", phases.detected, p99.detected, Some(PAPER_MS[1])),
-            ("Since then: registered", phases.registered, p99.registered, None),
+            (
+                "Detected: usable source to first datagram",
+                phases.detected,
+                p99.detected,
+                Some(PAPER_MS[1]),
+            ),
+            ("Since then: RS sends to the new address", phases.relayed, p99.relayed, None),
+            ("            registered", phases.registered, p99.registered, None),
             ("            directed", phases.directed, p99.directed, None),
             ("            tunnel rebuilt", phases.rebuilt, p99.rebuilt, Some(PAPER_MS[2])),
             ("            first packet from CN", phases.first_packet, p99.first_packet, None),

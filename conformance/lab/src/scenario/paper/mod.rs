@@ -9,6 +9,7 @@ mod report;
 mod stage;
 mod steps;
 
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ pub fn run(
     let before = mn.wait_for_tunnel(|_| true)?;
     std::thread::sleep(options.cycle() / 4);
 
-    let mut seen = vec![stage.mn.address(Family::V4)?];
+    let home = stage.mn.address(Family::V4)?;
     let mut moves = Vec::new();
     for nth in 1..=2 * options.moves {
         let (site, into_dc_network) = match nth % 2 {
@@ -106,19 +107,19 @@ pub fn run(
         ));
         let moved = stage.mn.move_to(site)?;
         moves.push(steps::observe(&stage.mn, &mn, moved, into_dc_network)?);
-        seen.push(stage.mn.address(Family::V4)?);
         std::thread::sleep(options.cycle() / 4);
     }
     progress("waiting for the end of the download");
     let flows = probe.stop(Duration::from_millis(500) + 2 * options.rtt)?;
     let transfer = download.finish()?;
+    let nodes = [&dc, &rs, &cn, &mn];
+    let signals: Vec<_> = nodes.iter().flat_map(|node| node.signals()).collect();
     for at in 0..moves.len() {
         let end = moves.get(at + 1).map(|next| next.left);
         gap::measure(&mut moves[at], &flows, end);
+        steps::note_relay(&mut moves[at], &signals);
     }
-
-    let nodes = [&dc, &rs, &cn, &mn];
-    let signals: Vec<_> = nodes.iter().flat_map(|node| node.signals()).collect();
+    let seen: Vec<_> = once(home).chain(moves.iter().map(|one| one.source)).collect();
     let cast = stage.cast(&seen);
     let charts = [
         cast.draw(&signals, begin, connected),

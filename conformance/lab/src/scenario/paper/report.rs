@@ -1,12 +1,13 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ntm_core::Time;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Options;
 use super::budget::{self, Budget};
 use super::stage::Stage;
-use super::Options;
 use crate::host::Configured;
 use crate::nat::Backend;
 use crate::scenario::stats::{median, p99};
@@ -17,8 +18,10 @@ use crate::traffic::Transfer;
 pub struct Report {
     /// `fast` or `seed`.
     pub mode: &'static str,
-    /// The round trip between any two hosts, in milliseconds.
+    /// The round trip between any two hosts that was asked for, in milliseconds.
     pub rtt_ms: f64,
+    /// The same as measured between MN and DC before anything began.
+    pub measured_rtt_ms: f64,
     /// Where addresses came from: `dhcp` or `static`.
     pub addresses: &'static str,
     /// Who translated addresses: `nft` or `emulator`.
@@ -71,6 +74,8 @@ pub struct Report {
 pub struct Phases {
     /// Until the first datagram was sent.
     pub detected: Option<u64>,
+    /// Until the RS knew where MN is; in moves that it sees without a NAT.
+    pub relayed: Option<u64>,
     /// Until the coordinator had registered the new location.
     pub registered: Option<u64>,
     /// Until its direction arrived.
@@ -109,6 +114,8 @@ pub struct Move {
     pub silence_ms: Ways<f64>,
     /// Probe packets lost.
     pub lost: Ways<u64>,
+    /// The real address of MN after it.
+    pub source: IpAddr,
     /// When the plug was pulled.
     #[serde(skip)]
     pub(super) left: Time,
@@ -148,6 +155,7 @@ impl Report {
         Self {
             mode: options.mode.name(),
             rtt_ms: options.rtt.as_secs_f64() * 1e3,
+            measured_rtt_ms: stage.rtt.as_secs_f64() * 1e3,
             addresses: if by_dhcp { "dhcp" } else { "static" },
             nat: if backend == Some(Backend::Kernel) { "nft" } else { "emulator" },
             path_id_before: text(&before["path_id"]),
@@ -168,7 +176,7 @@ impl Report {
                     .unwrap_or(0),
                 up: median(&into.iter().map(|one| one.lost.up).collect::<Vec<_>>()).unwrap_or(0),
             },
-            budgets: budget::all(options, &phases_us, &phases_p99_us, silence_ms),
+            budgets: budget::all(options.mode, stage.rtt, &phases_us, &phases_p99_us, silence_ms),
             moves,
             complaints,
             charts,
@@ -191,6 +199,7 @@ impl Phases {
         };
         Self {
             detected: of(|phases| phases.detected),
+            relayed: of(|phases| phases.relayed),
             registered: of(|phases| phases.registered),
             directed: of(|phases| phases.directed),
             rebuilt: of(|phases| phases.rebuilt),

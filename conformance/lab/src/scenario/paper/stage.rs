@@ -9,6 +9,7 @@ use crate::nat::Nat;
 use crate::scenario::chart::Cast;
 use crate::tools::Tools;
 use crate::topology::{Lab, Site};
+use crate::traffic::round_trip;
 
 /// The places and machines of the paper's Fig. 1.
 pub(super) struct Stage {
@@ -19,6 +20,8 @@ pub(super) struct Stage {
     pub(super) rs: Host,
     pub(super) mn: Host,
     pub(super) cn: Host,
+    /// The round trip between any two hosts, measured.
+    pub(super) rtt: Duration,
     _lab: Lab,
 }
 
@@ -36,7 +39,9 @@ impl Stage {
             host.join(site)?;
         }
         lab.check_round_trip(&mn, &dc, rtt)?;
-        Ok(Self { global, home, away, dc, rs, mn, cn, _lab: lab })
+        let measured = round_trip(mn.netns(), dc.netns(), dc.address(Family::V4)?, 20)?;
+        let rtt = measured.median.max(rtt);
+        Ok(Self { global, home, away, dc, rs, mn, cn, rtt, _lab: lab })
     }
 
     /// Who is who in a chart; `seen` are the addresses that MN had.
@@ -45,9 +50,10 @@ impl Stage {
         let hosts = [&self.dc, &self.rs, &self.cn]
             .into_iter()
             .filter_map(|host| Some((host.address(Family::V4).ok()?, host.name().to_owned())));
-        let outer = [(&self.home, "mn"), (&self.away, "cn")].into_iter().filter_map(|(site, who)| {
-            Some((site.router()?.outer_address(Family::V4)?, who.to_owned()))
-        });
+        let outer =
+            [(&self.home, "mn"), (&self.away, "cn")].into_iter().filter_map(|(site, who)| {
+                Some((site.router()?.outer_address(Family::V4)?, who.to_owned()))
+            });
         let seen = seen.iter().map(|ip| (*ip, "mn".to_owned()));
         Cast { columns, addresses: hosts.chain(outer).chain(seen).collect() }
     }

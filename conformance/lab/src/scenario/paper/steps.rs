@@ -11,7 +11,7 @@ use crate::family::Family;
 use crate::host::{Host, Moved};
 use crate::recorder::MoveSeen;
 use crate::scenario::ask::until;
-use crate::scenario::domain::Node;
+use crate::scenario::domain::{Node, Signal};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -34,7 +34,6 @@ pub(super) fn observe(
     let tunnel = node.wait_for_tunnel(|tunnel| tunnel["path"]["kind"] == expected)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let steps = &record["tunnels"][0];
-    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     Ok(Move {
         into_dc_network,
         path_id: text(&tunnel["path_id"]),
@@ -42,6 +41,7 @@ pub(super) fn observe(
         acquisition_us: micros(usable_source.since(carrier_up)),
         phases_us: Phases {
             detected: Some(micros(sent.since(usable_source))),
+            relayed: None,
             registered: record["phases_us"]["registered"].as_u64(),
             directed: steps["directed"].as_u64(),
             rebuilt: steps["rebuilt"].as_u64(),
@@ -50,9 +50,27 @@ pub(super) fn observe(
         outage_ms: Ways::default(),
         silence_ms: Ways::default(),
         lost: Ways::default(),
+        source: host.address(Family::V4)?,
         left: moved.left,
         sent,
     })
+}
+
+/// Finds in the RS's log when it learned where MN went.
+pub(super) fn note_relay(one: &mut Move, signals: &[Signal]) {
+    let bind = signals.iter().filter(|signal| {
+        signal.node == "rs"
+            && !signal.out
+            && signal.message == "Bind"
+            && signal.remote.ip() == one.source
+            && signal.at >= one.sent
+    });
+    let first = bind.map(|signal| signal.at.since(one.sent)).min();
+    one.phases_us.relayed = first.map(micros);
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whether a record is of the move that began then, and complete.

@@ -169,7 +169,8 @@ fn check_relay(
     let carried = forwarded()? - first;
     // Some 600 packets of data, or an odd probe of a way that is given up.
     if (way == "relay") != (carried > 100) {
-        wrong.push(format!("{when} the move the relay carried {carried} datagrams of a {way} path"));
+        wrong
+            .push(format!("{when} the move the relay carried {carried} datagrams of a {way} path"));
     }
     Ok(())
 }
