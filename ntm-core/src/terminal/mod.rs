@@ -22,6 +22,7 @@ mod session;
 mod setup;
 mod status;
 mod tunnel;
+mod upgrade;
 
 pub use config::{Mode, TerminalConfig};
 pub use event::{Cause, Phase, TerminalEvent, Way};

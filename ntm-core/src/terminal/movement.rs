@@ -191,7 +191,7 @@ impl Tunnel {
         let legs: Vec<_> =
             direction.candidates.iter().filter_map(|candidate| cx.leg_to(candidate)).collect();
         for leg in &legs {
-            self.remotes.note(cx.now, leg, None, keep);
+            self.remotes.note(cx.now, leg, None, keep).named = true;
         }
         legs
     }
@@ -304,9 +304,9 @@ impl Tunnel {
     fn note_candidate(&mut self, cx: &mut Cx<'_>, candidate: &Candidate) {
         let keep = self.selected.map(|selected| selected.leg);
         if let Some(leg) = cx.leg_to(candidate)
-            && self.remotes.get(&leg).is_none()
+            && self.remotes.get(&leg).is_none_or(|remote| !remote.named)
         {
-            self.remotes.note(cx.now, &leg, None, keep);
+            self.remotes.note(cx.now, &leg, None, keep).named = true;
         }
     }
 
@@ -434,7 +434,11 @@ impl Tunnel {
         // After a move of either end, whatever answers first is right.
         let settled =
             self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
-        if ahead == 0 && is_new && settled {
+        // A direct way that is no surprise is better than the relay.
+        let upgrade = self.is_relayed()
+            && !self.by_relay_only
+            && self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
+        if ahead == 0 && is_new && settled && !upgrade {
             self.probe(cx, &selected.leg, Why::Proof);
             self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });
         }
@@ -503,6 +507,7 @@ impl Tunnel {
         self.probe_timeout(cx);
         self.contest_timeout(cx);
         self.revert_timeout(cx);
+        self.upgrade_timeout(cx);
     }
 
     pub(super) fn movement_deadline(&self) -> Option<(Time, &'static str)> {
@@ -520,6 +525,7 @@ impl Tunnel {
             self.contest.as_ref().and_then(|contest| contest.decide_at).map(|at| (at, "contest"));
         let revert =
             self.selected.and_then(|selected| selected.revert).map(|(at, _)| (at, "unproved path"));
-        [update, burst, probe, contest, revert].into_iter().flatten().min()
+        let upgrade = self.upgrade_deadline();
+        [update, burst, probe, contest, revert, upgrade].into_iter().flatten().min()
     }
 }

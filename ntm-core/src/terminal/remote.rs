@@ -21,6 +21,8 @@ pub(super) struct Remote {
     pub(super) leg: Leg,
     /// The relay that it goes through.
     pub(super) relay: Option<RelayId>,
+    /// The coordinator or the peer itself has named it: it was not only seen.
+    pub(super) named: bool,
     pub(super) confirmed: Option<Confirmed>,
     pub(super) probe: Option<Probe>,
     /// Bytes of authenticated control messages that came from there.
@@ -129,6 +131,7 @@ impl Remotes {
         self.0.push(Remote {
             leg: leg.unpinned(),
             relay,
+            named: false,
             confirmed: None,
             probe: None,
             received: 0,

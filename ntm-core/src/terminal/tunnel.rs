@@ -8,6 +8,7 @@ use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
 use super::setup::{Attempt, HalfOpen};
+use super::upgrade::Upgrade;
 use crate::Time;
 use crate::address::{Leg, Vips};
 use crate::id::{Epoch, PathId, Side};
@@ -40,6 +41,8 @@ pub(super) struct Tunnel {
     pub(super) update: Option<Update>,
     pub(super) burst: Option<Burst>,
     pub(super) contest: Option<Contest>,
+    /// While a relay is in use: the next look for something better.
+    pub(super) upgrade: Option<Upgrade>,
     /// The coordinator's plan for where both ends are now knows no direct path.
     pub(super) by_relay_only: bool,
     pub(super) ping: Option<Ping>,
@@ -89,6 +92,7 @@ impl Tunnel {
             update: None,
             burst: None,
             contest: None,
+            upgrade: None,
             by_relay_only: false,
             ping: None,
             liveness: Liveness::new(cx.now),
@@ -180,6 +184,7 @@ impl Tunnel {
         let revert = (!proved).then(|| (cx.now + patience, before.filter(|b| !b.same_remote(leg))));
         self.selected = Some(Selected { leg: leg.unpinned(), proved, revert, since: cx.now });
         self.contest = None;
+        self.upgrade = self.is_relayed().then(|| Upgrade::new(cx.now));
         self.liveness.restart();
         let limit = cx.limit_to(leg.remote);
         let pointing = Pointing { leg: leg.unpinned(), proof, fallback, limit };
@@ -225,6 +230,7 @@ impl Tunnel {
             cx.event(TerminalEvent::Disconnected { path });
         }
         self.contest = None;
+        self.upgrade = None;
     }
 
     /// The round trip by which a move earns credit: once in 30 s.
