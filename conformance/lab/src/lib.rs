@@ -45,6 +45,7 @@ mod segment;
 mod tools;
 pub mod topology;
 pub mod traffic;
+mod trials;
 
 pub use clock::now;
 pub use error::{Error, Result};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ntm_lab::traffic::{Download, Probe, check_round_trip, round_trip};
 use ntm_lab::{Conditions, Fabric, Link, Netns, Recorder, Segment, now};
 
-crate::trials![
+ntm_lab::trials![
     bulk_tcp_crosses_two_links_intact_and_nothing_is_dropped,
     the_delay_asked_for_is_there_and_can_be_changed,
     a_delay_that_is_not_there_is_noticed,

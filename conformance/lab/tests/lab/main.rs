@@ -44,18 +44,3 @@ fn main() -> std::process::ExitCode {
     let trials = rooms.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
-
-/// The functions named, as tests named after their module and themselves.
-#[cfg(target_os = "linux")]
-#[macro_export]
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-            let room = module_path!().rsplit("::").next().unwrap_or_default();
-            vec![$(libtest_mimic::Trial::test(format!("{room}::{}", stringify!($test)), || {
-                $test();
-                Ok(())
-            })),*]
-        }
-    };
-}

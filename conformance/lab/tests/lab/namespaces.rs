@@ -7,7 +7,7 @@ use std::thread;
 
 use ntm_lab::Netns;
 
-crate::trials![
+ntm_lab::trials![
     sockets_stay_in_the_namespace_they_were_opened_in,
     a_closure_that_panics_does_so_at_the_caller,
     a_name_is_taken_once_and_free_again_after_the_drop,

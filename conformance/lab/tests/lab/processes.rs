@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use ntm_lab::{Netns, Process};
 
-crate::trials![
+ntm_lab::trials![
     lines_of_both_streams_are_kept_and_logged,
     a_line_is_awaited_and_its_absence_is_explained,
     a_program_ends_when_asked_and_is_killed_when_it_does_not,

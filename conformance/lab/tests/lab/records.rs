@@ -6,7 +6,7 @@ use ntm_core::Time;
 use ntm_lab::recorder::Change;
 use ntm_lab::{Conditions, Fabric, Family, Link, Netns, Recorder, Segment, now};
 
-crate::trials![
+ntm_lab::trials![
     a_source_is_usable_from_the_later_of_address_and_route,
     stale_addresses_are_no_source_without_a_carrier,
     an_address_under_duplicate_detection_is_not_usable_yet,

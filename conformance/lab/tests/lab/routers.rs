@@ -8,7 +8,7 @@ use ntm_lab::nat::{Backend, Side};
 use ntm_lab::traffic::{Download, round_trip};
 use ntm_lab::{Fabric, Family, Nat, Netns, Router, Tools};
 
-crate::trials![
+ntm_lab::trials![
     the_backend_is_the_kernel_where_nft_is_and_else_the_emulator,
     a_cone_keeps_the_port_for_every_destination,
     a_symmetric_router_shows_each_destination_another_port,

@@ -8,7 +8,7 @@ use ntm_lab::recorder::Change;
 use ntm_lab::traffic::{Download, Probe, round_trip};
 use ntm_lab::{Conditions, Family, Host, Lab, Nat, Site, Tools};
 
-crate::trials![
+ntm_lab::trials![
     a_mobile_host_has_a_lease_where_dhcp_is_installed_and_else_a_plan,
     dnsmasq_serves_where_there_is_no_udhcpd,
     any_two_hosts_see_the_round_trip_asked_for,

@@ -1,0 +1,22 @@
+/// The functions named, as `fn trials()`: tests for `libtest_mimic`, which the
+/// caller depends on, named after their module and themselves.
+///
+/// ```ignore
+/// ntm_lab::trials![a_move_is_seen, a_second_one_too];
+///
+/// fn a_move_is_seen() {
+///     // …
+/// }
+/// ```
+#[macro_export]
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+            let room = module_path!().rsplit("::").next().unwrap_or_default();
+            vec![$(libtest_mimic::Trial::test(format!("{room}::{}", stringify!($test)), || {
+                $test();
+                Ok(())
+            })),*]
+        }
+    };
+}
