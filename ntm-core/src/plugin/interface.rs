@@ -12,9 +12,13 @@ use crate::address::{Prefix, Vips};
 ///
 /// # For implementers
 ///
-/// - Whole IP packets cross [`Interface::lanes`], without link headers.
+/// - Whole IP packets cross [`Interface::lanes`], without link headers. Towards
+///   applications they have been authenticated, and their addresses are the
+///   pair's; a packet that is altered or invented here is believed by nobody but
+///   the applications of this machine.
 /// - The async methods may await but must not block; each is cancel safe and
-///   may be repeated with other settings.
+///   may be repeated with other settings. The node's control task waits for
+///   `configure`, so it takes milliseconds.
 /// - What `configure` set up, `close` takes away, and so does the end of the
 ///   process by any cause.
 #[async_trait]
@@ -23,7 +27,8 @@ pub trait Interface: Send + Sync {
     fn name(&self) -> String;
 
     /// The system's index of it; 0 where it is not an interface of the system.
-    /// The terminal never takes its addresses for real ones.
+    /// The terminal never takes its addresses for real ones; with a wrong index it
+    /// may claim virtual addresses, or take the tunnel for a way out.
     fn ifindex(&self) -> u32;
 
     /// The lanes, one for each worker; the same ones at every call.
@@ -34,10 +39,10 @@ pub trait Interface: Send + Sync {
     ///
     /// # Errors
     /// Nothing half configured is left: the interface has the old settings or
-    /// none.
+    /// none. A node ends with the reason.
     async fn configure(&self, settings: &InterfaceSettings) -> Result<(), PluginError>;
 
-    /// Takes the interface away.
+    /// Takes the interface away. Lanes answer with an error afterwards.
     async fn close(&self);
 
     /// What a person wants to know about how it runs, as key and value.

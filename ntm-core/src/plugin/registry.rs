@@ -15,16 +15,22 @@ use crate::id::{NodeName, PublicKey, Salt};
 ///   after `kill -9` or a power cut at any moment, `load` gives the state
 ///   after some prefix of the commits that returned, plus perhaps the one that
 ///   had not.
-/// - It may block for as long as a disk takes, so an implementation moves the
-///   work off the runtime's threads. Calls may overlap; they take effect in the
-///   order in which they were made.
-/// - Not cancel safe in the sense that a dropped `commit` may still happen.
+/// - It may take as long as a disk takes, so an implementation moves the work off
+///   the runtime's threads. Calls may overlap; they take effect in the order in
+///   which they were made.
+/// - Not cancel safe in the sense that a dropped `commit` may still happen. After
+///   2 s the coordinator counts a call as failed, whatever becomes of it; what is
+///   written later is found at the next start.
+/// - A commit that says yes and is forgotten costs, after a restart, the virtual
+///   addresses of a node (so its conversations), or brings back a member that was
+///   removed. A salt that is forgotten changes every Path ID.
+/// - It holds the domain's salt and everybody's keys: for its owner's eyes alone.
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Everything, in a stable order. Called once at start.
     ///
     /// # Errors
-    /// The store cannot be read; the coordinator does not start.
+    /// The store cannot be read. The coordinator says so and admits nobody.
     async fn load(&self) -> Result<Vec<Record>, PluginError>;
 
     /// Applies `writes` in order as one unit.

@@ -16,16 +16,21 @@ use crate::address::TransportKind;
 /// # For implementers
 ///
 /// - Packets go through [`Transport::lanes`] alone; the async methods may await
-///   but must not block the thread.
+///   but must not block the thread. The others are called for every status
+///   report and every datagram of the control task: they return at once.
 /// - Every method is cancel safe: dropping a future leaves the transport as
 ///   it was before the call or as after it, never between.
+/// - A transport that is broken for good says so through its lanes (see
+///   [`Lane::try_recv`]); a node ends then, with that reason.
 /// - A node moves by itself under a wildcard socket; a transport that keeps
 ///   connections must not hide a move (a datagram that came from a new address
 ///   says so in its slot).
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// What the wire calls this transport. Two transports of a node may share
-    /// a kind.
+    /// a kind. A wrong kind makes peers send something here that nobody
+    /// understands: no direct path comes about, and relayed ones only by another
+    /// transport.
     fn kind(&self) -> TransportKind;
 
     /// The lanes, one for each worker the transport was opened for; the same
@@ -39,18 +44,22 @@ pub trait Transport: Send + Sync {
     fn local_addrs(&self) -> Vec<SocketAddr>;
 
     /// The largest datagram towards `to` in bytes, without IP and UDP headers,
-    /// where the transport knows better than the route's MTU.
+    /// where the transport knows better than the route's MTU; `None` where it does
+    /// not. A number too large loses large packets, one too small costs
+    /// throughput. Nobody asks yet: the limit follows from the route's MTU.
     fn max_payload(&self, to: SocketAddr) -> Option<usize>;
 
     /// Makes the transport work again after it went silent: new sockets on the
-    /// same port, new connections. Lanes and descriptors stay valid.
+    /// same port, new connections. Lanes and descriptors stay valid. For programs
+    /// that embed it; a node does not call it by itself yet.
     ///
     /// # Errors
     /// The old state is kept where that is possible.
     async fn rebind(&self) -> Result<(), PluginError>;
 
     /// Says goodbye where the transport has a way to, and releases the port.
-    /// Lanes answer with an error afterwards.
+    /// Lanes answer with an error afterwards, and their descriptors wake who polls
+    /// them. Called once, at the end, when nobody sends any more.
     async fn close(&self);
 
     /// What a person wants to know about how it runs, as key and value, for

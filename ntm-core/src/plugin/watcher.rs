@@ -14,21 +14,32 @@ use super::PluginError;
 ///   connection until a keep-alive fails.
 /// - After an overflow (lost events) `next` returns [`Change::Resync`] and
 ///   `snapshot` reads everything anew.
-/// - `next` is cancel safe: an event is lost by no drop of its future. The
-///   other methods are answered within milliseconds, without a network round
-///   trip.
+/// - `next` is cancel safe: an event is lost by no drop of its future. A node
+///   drops it at every other input, so that may be a thousand times a second.
+/// - `snapshot` and `routes` are answered within milliseconds, without a network
+///   round trip, and may block for that long: a move waits for them. A node drops
+///   them after 500 ms and goes on with what it knew; the watcher has to stand
+///   that.
+/// - What a snapshot or a route has shown is still told by `next`.
 #[async_trait]
 pub trait Watcher: Send {
     /// Waits until something may have changed. A burst may be returned as one.
     ///
     /// # Errors
-    /// The watcher is blind from now on; the caller opens a new one.
+    /// The watcher is blind from now on. The caller opens another one or gives up:
+    /// a node ends with this reason, rather than not to notice the next move.
     async fn next(&mut self) -> Result<Change, PluginError>;
 
     /// All interfaces as they are now, tunnels included, in a stable order.
     ///
+    /// An address that is missing here is not claimed, which makes a node in the
+    /// open look as if it were behind a NAT: its peers get the relay where they
+    /// could have a direct path. One that is not there is claimed and costs its
+    /// peers a check that fails.
+    ///
     /// # Errors
-    /// As for `next`.
+    /// The system would not say. The caller keeps what it knew, and asks again at
+    /// the next event.
     async fn snapshot(&mut self) -> Result<Snapshot, PluginError>;
 
     /// For each destination the source address and interface that the system
@@ -36,10 +47,12 @@ pub trait Watcher: Send {
     /// not running. Answers stand in the order of the questions.
     ///
     /// A wrong source here makes the terminal move too early, too late or not
-    /// at all; it never sends from it, the kernel chooses at each send.
+    /// at all; it never sends from it, the kernel chooses at each send. A wrong
+    /// `None` takes a destination for unreachable; a wrong MTU loses large packets
+    /// or makes them smaller than they need be.
     ///
     /// # Errors
-    /// As for `next`.
+    /// As for `snapshot`.
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError>;
 }
 

@@ -2,9 +2,9 @@
 //! capsules with it.
 //!
 //! One writer owns the [`Table`] and is told by the terminal machine what to
-//! do ([`TableEvent`]). Packet workers hold a [`TableReader`]: each looks at one
-//! immutable snapshot per batch, so a packet sees all of a tunnel's old entry
-//! or all of its new one, never a mixture (paper, section 3: the rewriting of
+//! do ([`TableEvent`]). Packet workers hold a [`TableReader`] and look at immutable
+//! snapshots through it, so a packet sees all of a tunnel's old entry or all of its
+//! new one, never a mixture (paper, section 3: the rewriting of
 //! the table needs strict exclusive control). The rewriting of a move is one
 //! pointer swap; no packet waits for it.
 //!
