@@ -52,6 +52,21 @@ fn a_killed_coordinator_is_not_missed_and_comes_back_with_the_same_addresses() {
 }
 
 #[test]
+fn who_has_not_noticed_that_the_coordinator_restarted_does_when_it_asks_something() {
+    let mut setup = setup(3, Mode::Fast);
+    setup.clocks.keep_alive_natted = Duration::from_secs(2);
+    // MN is in the open, and says nothing for a minute; CN is behind a NAT.
+    let mut pair = Pair::with(setup, 3, false);
+    pair.world.kill(pair.dc);
+    pair.world.run_for(Duration::from_secs(20));
+    pair.world.restart(pair.dc);
+    pair.world.run_for(Duration::from_secs(5));
+    pair.world.send(pair.mn, pair.cn, b"hello");
+    pair.world.run_for(Duration::from_secs(2));
+    assert_eq!(pair.world.host(pair.cn).received.len(), 1);
+}
+
+#[test]
 fn an_open_or_relayed_pair_moves_without_the_coordinator() {
     for row in [1, 2, 4] {
         let mut pair = pair(row);

@@ -145,6 +145,11 @@ impl Client {
         self.registered.is_some() && !self.unreachable
     }
 
+    /// Whether an answer to a registration is awaited.
+    pub(crate) fn is_registering(&self) -> bool {
+        self.request.is_some()
+    }
+
     /// The addresses that the coordinator saw.
     pub(crate) fn observed(&self) -> &[Candidate] {
         self.registered.as_ref().map_or(&[], |registered| &registered.observed)

@@ -10,7 +10,7 @@ use super::pins::Verdict;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
-use crate::id::PathId;
+use crate::id::{PathId, SessionId};
 use crate::machine::{Backoff, Effect, Rtt};
 use crate::wire::{
     DirectionRequest, Refusal, RequestId, RouteDirection, Signal, SignalBody, Target,
@@ -42,8 +42,8 @@ struct Request {
     target: Target,
     path: Option<PathId>,
     backoff: Backoff,
-    /// It was in fact sent: there was a session to send it in.
-    sent: bool,
+    /// The session in which it was sent last, if there has been one.
+    sent_in: Option<SessionId>,
 }
 
 /// A first handshake message that was quicker than the direction it belongs to.
@@ -96,7 +96,7 @@ impl Terminal {
         }
         let id = RequestId::of_node(self.rng.number());
         let backoff = Backoff::patient(now, &Rtt::default());
-        self.requests.open.insert(id, Request { target, path, backoff, sent: false });
+        self.requests.open.insert(id, Request { target, path, backoff, sent_in: None });
         self.send_requests(now);
     }
 
@@ -125,19 +125,26 @@ impl Terminal {
                 continue;
             }
             request.backoff.sent(now, &mut self.rng);
+            let is_first_retry = request.backoff.copies() == 2;
             let (target, path) = (request.target.clone(), request.path);
             let body = SignalBody::DirectionRequest(DirectionRequest { target, path });
             let sent =
                 self.with_client(now, |client, cx| client.send(cx, &Signal { request: id, body }));
-            if let Some(request) = self.requests.open.get_mut(&id) {
-                request.sent |= sent;
+            if let Some(request) = self.requests.open.get_mut(&id).filter(|_| sent) {
+                request.sent_in = self.client.session();
+            }
+            if sent && is_first_retry && !self.client.is_registering() {
+                // The coordinator may have restarted and lost the session, which
+                // an idle terminal in the open notices late.
+                self.register(now, Vec::new());
             }
         }
     }
 
-    /// There is a session again: requests that could not be sent go out now.
+    /// There is a session again: requests that were not sent in it go out now.
     pub(super) fn hurry_requests(&mut self, now: Time) {
-        for request in self.requests.open.values_mut().filter(|request| !request.sent) {
+        let session = self.client.session();
+        for request in self.requests.open.values_mut().filter(|r| r.sent_in != session) {
             request.backoff = Backoff::patient(now, &Rtt::default());
         }
         self.send_requests(now);

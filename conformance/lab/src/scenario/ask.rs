@@ -32,6 +32,10 @@ pub(super) fn handovers(socket: &Path) -> Result<Vec<Value>> {
     Ok(moves.as_array().cloned().unwrap_or_default())
 }
 
+pub(super) fn ping(socket: &Path, name: &str) -> Result<Value> {
+    ask(socket, &json!({ "command": "ping", "name": name, "timeout_ms": 10_000 }))
+}
+
 /// Looks again and again until there is something to return.
 ///
 /// # Errors

@@ -205,6 +205,15 @@ impl Node {
         ask::handovers(&self.socket)
     }
 
+    /// A sign of life from another member, as `ntm ping --json` says; within ten
+    /// seconds.
+    ///
+    /// # Errors
+    /// There was none, or it does not answer.
+    pub fn ping(&self, name: &str) -> Result<Value> {
+        ask::ping(&self.socket, name)
+    }
+
     /// Its first tunnel, once there is a live one that suits.
     ///
     /// # Errors

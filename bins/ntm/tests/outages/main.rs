@@ -1,0 +1,36 @@
+//! What still works when a coordinator or a relay is killed: whole nodes on real
+//! kernels, with a checksummed download across each outage.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+#[cfg(target_os = "linux")]
+mod coordinator;
+#[cfg(target_os = "linux")]
+mod relay;
+#[cfg(target_os = "linux")]
+mod stage;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    use libtest_mimic::{Arguments, Failed, Trial, run};
+
+    ntm_lab::sandbox::enter();
+    let mut arguments = Arguments::from_args();
+    // Each test is a network of machines that share the processors.
+    arguments.test_threads.get_or_insert(1);
+    let trial = |name: &str, test: fn() -> ntm_lab::Result<()>| {
+        Trial::test(name, move || test().map_err(|error| Failed::from(error.to_string())))
+    };
+    let trials = vec![
+        trial("tunnels_outlive_a_coordinator_that_remembers", coordinator::killed_and_restarted),
+        trial("an_open_pair_moves_without_a_coordinator", coordinator::down_while_open_pair_moves),
+        trial(
+            "a_relayed_pair_moves_without_a_coordinator",
+            coordinator::down_while_relayed_pair_moves,
+        ),
+        trial("another_relay_takes_over", relay::killed_with_another_left),
+    ];
+    run(&arguments, trials).exit_code()
+}
