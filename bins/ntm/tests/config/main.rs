@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "helpers of tests are tests")]
 
 mod any_text;
+mod docs;
 mod errors;
 mod examples;
 mod keys;
