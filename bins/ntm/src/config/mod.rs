@@ -10,8 +10,8 @@
 //! | `mode = "seed"` in `[handover]` | `NTM_HANDOVER__MODE=seed` | `--set handover.mode=seed` |
 //! | `bind` in the first `[[transport]]` | `NTM_TRANSPORT__0__CONFIG__BIND=…` | `--set transport[0].config.bind=…` |
 //!
-//! `NTM_LOG` and `NTM_LOG_FORMAT` stand for options of the command line and are
-//! no part of this. A value there that begins like a list, a table or a quoted text of TOML is
+//! `NTM_LOG` and `NTM_LOG_FORMAT` stand for options of the command line, and what
+//! begins with `NTM_LAB_` is the lab's; they are no part of this. A value there that begins like a list, a table or a quoted text of TOML is
 //! read as one; whole numbers, `true` and `false` are what they look like;
 //! anything else is text.
 //!
@@ -150,13 +150,15 @@ pub fn load(file: &Path, sets: &[String]) -> Result<Loaded, ConfigError> {
 }
 
 /// Whether an environment variable is part of the configuration: those of the
-/// command line are not.
+/// command line and of the lab, in which nodes may run, are not.
 fn is_ours(name: &str) -> bool {
-    name.starts_with(layers::PREFIX) && !COMMAND_LINE.contains(&name)
+    name.starts_with(layers::PREFIX) && !name.starts_with(LAB) && !COMMAND_LINE.contains(&name)
 }
 
 /// Variables that stand for options of the command line.
 const COMMAND_LINE: [&str; 2] = ["NTM_LOG", "NTM_LOG_FORMAT"];
+/// What variables of the lab begin with.
+const LAB: &str = "NTM_LAB_";
 
 /// The same from values, without looking at the file system or the process.
 ///
