@@ -39,9 +39,11 @@ fn create(
 ) -> Result<(), PluginError> {
     let folder = folder(path);
     let io = |error| of_io(path, &error);
+    fs::metadata(&folder).map_err(io)?;
     // Readable by its owner alone, as this crate makes them.
     let draft = tempfile::Builder::new().prefix(".ntm-registry-").tempfile_in(&folder);
-    let draft = draft.map_err(io)?;
+    // Its kind alone: the name of the draft tells nobody anything.
+    let draft = draft.map_err(|error| of_io(path, &error.kind().into()))?;
     let backend = redb::backends::FileBackend::new(draft.reopen().map_err(io)?);
     let backend = backend.map_err(|error| explain(path, error))?;
     let database = Builder::new().create_with_backend(backend);

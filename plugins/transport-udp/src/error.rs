@@ -17,7 +17,9 @@ pub(crate) fn cannot_listen(bind: SocketAddr, error: &io::Error) -> PluginError 
 
 fn remedy(error: &io::Error) -> &'static str {
     match Errno::from_io_error(error) {
-        Some(Errno::ADDRINUSE) => "stop the program that uses the port, or choose another one",
+        Some(Errno::ADDRINUSE) => {
+            "stop the program that uses the port, or choose another one with `bind`"
+        }
         Some(Errno::ADDRNOTAVAIL) => {
             "no interface has this address; use `[::]` to listen at all of them"
         }
