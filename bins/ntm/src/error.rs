@@ -21,6 +21,8 @@ pub enum Exit {
     Busy = 5,
     /// This system or build cannot do it.
     Unsupported = 6,
+    /// A second signal ended it at once.
+    Stopped = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -56,6 +58,12 @@ impl StartError {
     /// What a plugin refused, at the place in the configuration that is to blame.
     pub fn plugin(sources: &Sources, section: &str, error: &PluginError) -> Self {
         let message = sources.plugin_error(section, error).to_string();
+        Self { exit: error.fault.into(), message }
+    }
+
+    /// As [`plugin`](Self::plugin), where the value at `path` is to blame.
+    pub fn at(sources: &Sources, path: &str, error: &PluginError) -> Self {
+        let message = sources.error(path, error.to_string()).to_string();
         Self { exit: error.fault.into(), message }
     }
 

@@ -74,7 +74,15 @@ fn generate(out: &Path) -> Result<Identity, Failure> {
 
 fn read(path: &Path) -> Result<Identity, Failure> {
     let text = fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Missing, format!("cannot read {}: {error}", path.display()))
+        let kind = error.kind();
+        let (exit, remedy) = if kind == ErrorKind::NotFound {
+            (Exit::Missing, "make one with `ntm key generate --out FILE`")
+        } else if kind == ErrorKind::PermissionDenied {
+            (Exit::Permission, "ask as its owner")
+        } else {
+            (Exit::Failed, "name the file that `ntm key generate` made")
+        };
+        Failure::new(exit, format!("cannot read {}: {error}; {remedy}", path.display()))
     })?;
     ntm::config::parse_key(&text)
         .map_err(|message| Failure::new(Exit::Usage, format!("{}: {message}", path.display())))

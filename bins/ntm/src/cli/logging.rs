@@ -1,21 +1,25 @@
 use std::io::{self, IsTerminal as _};
 
 use ntm::Exit;
-use ntm::config::{Log, LogFormat as Configured};
+use ntm::config::{Loaded, LogFormat as Configured};
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, LogFormat, Logging};
 
 /// Starts logging to standard error: the command line wins over the
 /// configuration, and `info` is the default.
-pub(super) fn start(options: &Logging, configured: &Log) -> Result<(), Failure> {
+pub(super) fn start(options: &Logging, loaded: &Loaded) -> Result<(), Failure> {
+    let configured = &loaded.config.log;
     let filter = options.log.as_deref().or(configured.level.as_deref()).unwrap_or("info");
     let filter = EnvFilter::builder().parse(filter).map_err(|error| {
         let message = format!(
             "`{filter}` is no log filter ({error}); use one such as `info` or \
              `warn,ntm::signal=debug`"
         );
-        Failure::new(Exit::Usage, message)
+        match options.log {
+            Some(_) => Failure::new(Exit::Usage, format!("--log or NTM_LOG: {message}")),
+            None => loaded.sources.error("log.level", message).into(),
+        }
     })?;
     let json = match (options.log_format, configured.format) {
         (Some(LogFormat::Json), _) | (None, Some(Configured::Json)) => true,

@@ -15,7 +15,8 @@ use ntm::Exit;
 
 /// Keeps your computer's conversations alive while it moves between networks.
 #[derive(Parser)]
-#[command(name = "ntm", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "ntm", version, arg_required_else_help = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,8 +29,9 @@ Examples:
   ntm run --config ntm.toml            run the node that it describes
   ntm status                           how the node on this machine is
   ntm ping cn.example                  reach another node, and by which path
-  ntm lab paper                        see a move happen, in a network made for it
+  ntm lab paper                        see a move happen, in a network made for it";
 
+const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the thing asked for failed

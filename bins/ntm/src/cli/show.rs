@@ -76,6 +76,21 @@ pub(super) fn status(node: &Value) {
             relay["pairs"], relay["forwarded"]
         ));
     }
+    for transport in list(&node["transports"]) {
+        let (name, at) = (text(&transport["name"]), text(&transport["listens"]));
+        plugin(format!("transport {name} at {at}"), &transport["facts"]);
+    }
+    let interface = &node["interface"];
+    if !interface.is_null() {
+        plugin(format!("interface {}", text(&interface["name"])), &interface["facts"]);
+    }
+}
+
+/// What a plugin says of itself.
+fn plugin(name: String, facts: &Value) {
+    let facts = facts.as_object().into_iter().flatten();
+    let facts: Vec<_> = facts.map(|(key, value)| format!("{key}: {}", text(value))).collect();
+    say(format!("{name}; {}", facts.join("; ")));
 }
 
 /// The members of a coordinator's domain.

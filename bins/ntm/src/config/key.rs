@@ -28,7 +28,10 @@ pub fn read_key(loaded: &Loaded) -> Result<Identity, ConfigError> {
                  {path_text}`"
             )
         } else {
-            format!("cannot read the key file {path_text}: {error}")
+            format!(
+                "cannot read the key file {path_text}: {error}; let the user that runs the node \
+                 own it"
+            )
         })
     })?;
     if readable_by_others(&file) {

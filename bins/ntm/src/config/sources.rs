@@ -49,6 +49,11 @@ impl Sources {
         ConfigError::new(vec![self.problem(&path, Part::Value, message)])
     }
 
+    /// Where the value at `path` comes from, for an error that shows only later.
+    pub fn origin(&self, path: &str) -> Place {
+        self.place(&KeyPath::parse(path).unwrap_or_default(), Part::Value)
+    }
+
     /// Whether anybody wrote the section `name`.
     pub(super) fn has(&self, name: &str) -> bool {
         let section = KeyPath::default().key(name);

@@ -94,23 +94,25 @@ impl Node {
         let mut rng = Rng::from_seed(random_seed()?);
         let now = clock::now();
 
+        // First, since a second start of the same node is told best here.
+        let server = Server::bind(loaded)?;
         let mut transports = Vec::new();
         for at in 0..config.transport.len() {
             let name = config.transport[at].plugin.clone();
             transports.push((name, Choice::transport(loaded, at).open_transport(1)?));
         }
         let watcher = Choice::new(loaded, "watcher", &config.watcher).open_watcher()?;
+        let interface = match has(loaded, Role::Terminal) {
+            true => Some(Choice::new(loaded, "interface", &config.interface).open_interface(1)?),
+            false => None,
+        };
+        // Last, since the file that it may make stays.
         let coordinator_plugins = match has(loaded, Role::Dc) {
             true => Some(CoordinatorPlugins {
                 traversal: Choice::new(loaded, "traversal", &config.traversal).open_traversal()?,
                 vip: Choice::new(loaded, "vip", &config.vip).open_vip()?,
                 registry: Choice::new(loaded, "registry", &config.registry).open_registry()?,
             }),
-            false => None,
-        };
-        let server = Server::bind(&config.control.socket)?;
-        let interface = match has(loaded, Role::Terminal) {
-            true => Some(Choice::new(loaded, "interface", &config.interface).open_interface(1)?),
             false => None,
         };
 
@@ -193,6 +195,7 @@ impl Node {
             questions,
             answers,
             server: Some(server),
+            dc: loaded.sources.origin("dc[0]"),
             handovers: Handovers::default(),
             waiting: Waiting::default(),
         })

@@ -1,20 +1,21 @@
 //! The control socket: one JSON request a line, one JSON answer a line.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ntm_core::id::{NodeName, PublicKey};
-use ntm_core::plugin::MemberRoles;
+use ntm_core::plugin::{Fault, MemberRoles, PluginError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::error::{Exit, StartError};
+use crate::config::Loaded;
+use crate::error::StartError;
 
 /// Bytes of a request.
 const LONGEST: u64 = 65_536;
@@ -73,40 +74,41 @@ pub enum Response {
 /// A request on its way to the node.
 pub(crate) type Call = (Request, oneshot::Sender<Response>);
 
-/// The listening socket; its file goes when it is dropped.
+/// The listening socket; its file goes when it is dropped, and so does a folder
+/// that was made for it.
 pub(crate) struct Server {
-    path: PathBuf,
+    _made: Made,
     listener: UnixListener,
 }
 
+/// What is to be removed.
+struct Made {
+    socket: Option<PathBuf>,
+    folder: Option<PathBuf>,
+}
+
 impl Server {
-    /// Listens at `path`, which nobody but this user can reach.
-    pub(crate) fn bind(path: &Path) -> Result<Self, StartError> {
-        let failed = |error: &io::Error| {
-            let mut start = StartError::io(&format!("listen at {}", path.display()), error);
-            start.message += "; choose another place with `socket` in [control]";
-            start
-        };
+    /// Listens where the configuration says, which nobody but this user can
+    /// reach.
+    pub(crate) fn bind(loaded: &Loaded) -> Result<Self, StartError> {
+        let path = loaded.config.control.socket.as_path();
+        Self::bind_at(path)
+            .map_err(|error| StartError::at(&loaded.sources, "control.socket", &error))
+    }
+
+    fn bind_at(path: &Path) -> Result<Self, PluginError> {
+        let what = format_args!("listen at {}", path.display());
+        let failed = |error: io::Error| PluginError::io(what, &error, ELSEWHERE);
+        let mut made = Made { socket: None, folder: None };
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+            fs::create_dir_all(folder).map_err(failed)?;
+            made.folder = Some(folder.to_owned());
         }
-        if path.exists() {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                let message = format!(
-                    "a node is running already with the control socket {}; stop it, or choose \
-                     another place with `socket` in [control]",
-                    path.display()
-                );
-                return Err(StartError { exit: Exit::Busy, message });
-            }
-            // Left behind by a node that was killed.
-            fs::remove_file(path).map_err(|error| failed(&error))?;
-        }
-        let listener = UnixListener::bind(path).map_err(|error| failed(&error))?;
-        let server = Self { path: path.to_owned(), listener };
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-            .map_err(|error| failed(&error))?;
-        Ok(server)
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        made.socket = Some(path.to_owned());
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(Self { _made: made, listener })
     }
 
     /// Serves clients until the node is gone.
@@ -131,11 +133,46 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Made {
     fn drop(&mut self) {
-        let _gone_already = fs::remove_file(&self.path);
+        if let Some(socket) = &self.socket {
+            let _gone_already = fs::remove_file(socket);
+        }
+        if let Some(folder) = &self.folder {
+            let _others_use_it = fs::remove_dir(folder);
+        }
     }
 }
+
+/// Removes a socket that a node left behind when it was killed, and nothing
+/// else.
+fn remove_stale(path: &Path) -> Result<(), PluginError> {
+    let path_text = path.display();
+    let failed = |error: io::Error| {
+        PluginError::io(format_args!("look after {path_text}"), &error, ELSEWHERE)
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if metadata.file_type().is_socket() => {}
+        Ok(_) => {
+            let message = format!("{path_text} is there already and not a socket");
+            return Err(PluginError::new(Fault::Busy, message, ELSEWHERE));
+        }
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => {
+            let message = format!("a node is running already with the control socket {path_text}");
+            Err(PluginError::new(Fault::Busy, message, format!("stop it, or {ELSEWHERE}")))
+        }
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+const ELSEWHERE: &str = "choose another place with `socket` in [control]";
 
 async fn client(stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();

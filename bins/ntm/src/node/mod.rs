@@ -28,6 +28,7 @@ use handover::Handovers;
 use machines::Machines;
 use run::Waiting;
 
+use crate::config::Place;
 use crate::worker::{self, Mailbox};
 
 pub use assemble::check;
@@ -55,6 +56,8 @@ pub struct Node {
     questions: Questions,
     answers: mpsc::UnboundedReceiver<Answer>,
     server: Option<Server>,
+    /// Where the coordinator was named, to blame for what it tells.
+    dc: Place,
     handovers: Handovers,
     waiting: Waiting,
 }

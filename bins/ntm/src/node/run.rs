@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use ntm_core::Time;
-use ntm_core::address::Leg;
+use ntm_core::address::{Leg, Prefix};
 use ntm_core::coordinator::{CoordinatorEvent, Member};
 use ntm_core::id::{NodeName, PathId, SessionId};
 use ntm_core::machine::{Effect, Outcome};
@@ -26,6 +26,7 @@ use super::machines::Output;
 use super::status::{self, NodeStatus, PluginFacts};
 use super::{Node, log};
 use crate::clock;
+use crate::config::Problem;
 use crate::error::{Exit, StartError};
 use crate::worker::{Broken, Delivery};
 
@@ -311,21 +312,23 @@ impl Node {
 
     /// A range of virtual addresses that a real network of this machine overlaps.
     fn clash(&self, settings: &InterfaceSettings, own: u32) -> Option<StartError> {
-        let real = self.waiting.snapshot.interfaces.iter().filter(|i| i.index != own);
-        for interface in real {
-            for address in &interface.addresses {
-                let connected = ntm_core::address::Prefix::new(address.ip, address.prefix)?;
-                if let Some(range) = settings.ranges.iter().find(|r| r.overlaps(&connected)) {
-                    let message = format!(
-                        "the domain's virtual range {range} overlaps the network {connected} on \
-                         {}; give the coordinator another range in [vip.config]",
-                        interface.name
-                    );
-                    return Some(StartError { exit: Exit::Usage, message });
-                }
-            }
-        }
-        None
+        let others = self.waiting.snapshot.interfaces.iter().filter(|i| i.index != own);
+        let real = others.flat_map(|interface| {
+            let addresses = interface.addresses.iter();
+            let networks = addresses.filter_map(|addr| Prefix::new(addr.ip, addr.prefix));
+            networks.map(|network| (interface.name.as_str(), network))
+        });
+        let shared = |(name, network)| {
+            let range = settings.ranges.iter().find(|range| range.overlaps(&network))?;
+            let message = format!(
+                "the virtual range {range} of this coordinator's domain overlaps the network \
+                 {network} on {name}; set another range in [vip.config] of the coordinator, or \
+                 leave that network"
+            );
+            Some(Problem { place: self.dc.clone(), message })
+        };
+        let problem = { real }.find_map(shared)?;
+        Some(StartError { exit: Exit::Usage, message: problem.to_string() })
     }
 
     fn send(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
