@@ -214,19 +214,21 @@ impl Node {
         ask::ping(&self.socket, name)
     }
 
-    /// Its first tunnel, once there is a live one that suits.
+    /// The first of its tunnels that is live and suits, once there is one.
     ///
     /// # Errors
     /// There was none within ten seconds: with what there was.
     pub fn wait_for_tunnel(&self, suits: impl Fn(&Value) -> bool) -> Result<Value> {
-        let mut last = Value::Null;
+        let good = |tunnel: &Value| {
+            tunnel["state"] == "live" && tunnel["path"].is_object() && suits(tunnel)
+        };
+        let mut last = Vec::new();
         let found = ask::until("a working tunnel", Duration::from_secs(10), || {
-            last = self.status()?["terminal"]["tunnels"][0].take();
-            let good = last["state"] == "live" && last["path"].is_object() && suits(&last);
-            Ok(good.then(|| last.clone()))
+            last = self.status()?["terminal"]["tunnels"].as_array().cloned().unwrap_or_default();
+            Ok(last.iter().find(|tunnel| good(tunnel)).cloned())
         });
         found.map_err(|error| {
-            Error::wrong(format!("{} has no such tunnel: {error}; it has {last}", self.name))
+            Error::wrong(format!("{} has no such tunnel: {error}; it has {last:?}", self.name))
         })
     }
 
