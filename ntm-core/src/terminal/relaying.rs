@@ -204,16 +204,15 @@ impl Tunnel {
             return;
         };
         let relay = &mut self.relays[at];
-        // An answer to the question that is open, and to no other.
-        let Binding::Asked { backoff, nonce, .. } = &relay.state else { return };
-        if ack.side != self.side
-            || ack.epoch != cx.epoch
-            || ack.nonce != *nonce
-            || !BindAck::is_genuine(datagram, &relay.grant.key)
-        {
+        if ack.side != self.side || !BindAck::is_genuine(datagram, &relay.grant.key) {
             return;
         }
         cx.out.received(leg, "Bind Ack", datagram.len());
+        // An answer to the question that is open, and to no other.
+        let Binding::Asked { backoff, nonce, .. } = &relay.state else { return };
+        if ack.epoch != cx.epoch || ack.nonce != *nonce {
+            return;
+        }
         if backoff.copies() == 1
             && let Some(remote) = self.remotes.get_mut(leg)
             && remote.rtt.smoothed().is_none()

@@ -1,0 +1,51 @@
+# One command a habit. `just` without a name lists them.
+
+export RUST_BACKTRACE := "1"
+
+_list:
+    @just --list --unsorted
+
+# All that must hold before a change is done: the tests of this project.
+test: fmt lint docs deny unit loom
+
+# The code is formatted.
+fmt:
+    cargo fmt --all --check
+
+# No warning of the compiler or of clippy, with and without the lab.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy -p ntm --no-default-features --locked -- -D warnings
+
+# The documentation builds without a warning.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Licences, sources and duplicates of what is linked in.
+deny:
+    @cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 4; }
+    cargo deny --locked check licenses bans sources
+
+# Known vulnerabilities; asks the advisory database on the Internet.
+advisories:
+    @cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 4; }
+    cargo deny check advisories
+
+# Unit, property, simulation and namespace tests, examples in documentation, and the saved fuzz corpus.
+unit:
+    cargo test --workspace --locked
+
+# Every interleaving of the tunnel table's publication.
+loom:
+    RUSTFLAGS="--cfg ntm_loom" CARGO_TARGET_DIR=target/loom cargo test -p ntm-core --lib --release --locked tunnel::loom
+
+# The paper's measurement, in both modes, with figures for docs/BENCHMARKS.md.
+paper moves="50" rtt="10":
+    cargo build --release
+    target/release/ntm lab paper --mode fast --moves {{moves}} --rtt {{rtt}}
+    target/release/ntm lab paper --mode seed --moves {{moves}} --rtt {{rtt}}
+
+# The decision table on real kernels, so many times over.
+rows times="1" jobs="2":
+    cargo build --release
+    for i in $(seq {{times}}); do target/release/ntm lab rows --jobs {{jobs}} || exit 1; done
