@@ -277,6 +277,7 @@ fn a_stranger_s_handshake_gets_a_refusal_and_leaves_nothing() {
     let before = coordinator.status();
     let hello = NodeHello {
         epoch: ntm_core::id::Epoch(1),
+        began: 0,
         name: "mn.example".parse().unwrap(),
         role: ntm_core::plugin::MemberRole::Terminal,
     };

@@ -30,7 +30,8 @@ impl Attempt {
         role: MemberRole,
         rtt: &Rtt,
     ) -> Self {
-        let hello = NodeHello { epoch: cx.epoch, name: cx.node.name.clone(), role };
+        let (epoch, began, name) = (cx.epoch, cx.now.nanos(), cx.node.name.clone());
+        let hello = NodeHello { epoch, began, name, role };
         let initiator = Initiator {
             seed: cx.rng.bytes(),
             responder: coordinator.key,

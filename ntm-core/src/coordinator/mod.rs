@@ -18,6 +18,8 @@ mod registration;
 mod relays;
 mod sessions;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Clocks, CoordinatorConfig, Member, RelayQuota};
 pub use event::{CoordinatorEvent, Failure};

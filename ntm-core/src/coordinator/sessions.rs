@@ -30,6 +30,8 @@ pub(super) struct Sessions {
 struct ServerSession {
     station: Station,
     session: SignalSession,
+    /// When the node began it, by its own account.
+    began: (Epoch, u64),
     used: Time,
     /// Until the first message in the session: the handshake message that began
     /// it, and our answer, so that a repetition gets the same one.
@@ -73,6 +75,11 @@ impl Sessions {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 }
 
@@ -132,23 +139,39 @@ impl Coordinator {
             let answer = CoordinatorAnswer { session: Err(refusal) };
             return responder.answer(&answer.emit()).ok().map(|(noise, _)| noise);
         }
+        let began = (hello.epoch, hello.began);
+        self.make_room_for(station, began)?;
         let id = SessionId(self.rng.bytes());
         let answer = CoordinatorAnswer { session: Ok(id) };
         let (noise, keys) = responder.answer(&answer.emit()).ok()?;
-        let state = self.members.station(station)?;
-        let oldest = (state.half_open.len() == MOST_HALF_OPEN).then(|| state.half_open.remove(0));
-        state.half_open.push(id);
-        if let Some(oldest) = oldest {
-            self.end_session(oldest);
-        }
+        self.members.station(station)?.half_open.push(id);
         let session = ServerSession {
             station,
             session: SignalSession::of_coordinator(id, &keys),
+            began,
             used: now,
             unconfirmed: Some((message.noise.clone(), noise.clone())),
         };
         self.sessions.insert(id, session);
         Some(noise)
+    }
+
+    /// Lets the oldest of too many unconfirmed sessions go, as the node counts;
+    /// `None` if what began then is older than all of them. So whoever repeats
+    /// what he has recorded cannot push out what the node has just begun.
+    fn make_room_for(&mut self, station: Station, began: (Epoch, u64)) -> Option<()> {
+        let state = self.members.station(station)?;
+        if state.half_open.len() < MOST_HALF_OPEN {
+            return Some(());
+        }
+        let age = |id: &SessionId| self.sessions.by_id.get(id).map(|session| session.began);
+        let oldest = state.half_open.iter().copied().min_by_key(age)?;
+        if age(&oldest).is_some_and(|oldest| began < oldest) {
+            return None;
+        }
+        state.half_open.retain(|half| *half != oldest);
+        self.end_session(oldest);
+        Some(())
     }
 
     /// Opens a signalling datagram. The first one in a session makes it the

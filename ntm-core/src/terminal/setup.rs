@@ -48,6 +48,8 @@ pub(super) struct HalfOpen {
     second: Vec<u8>,
     session: Session,
     epoch: Epoch,
+    /// When the peer began it, by its own clock.
+    began: u64,
     since: Time,
 }
 
@@ -92,7 +94,8 @@ impl Tunnel {
     pub(super) fn begin_handshake(&mut self, cx: &mut Cx<'_>, legs: &[Leg], pacing: Duration) {
         if self.attempt.is_none() {
             let slot = self.free_slot();
-            let hello = TunnelHello { epoch: cx.epoch, slot, suites: cx.config.suites };
+            let (epoch, began) = (cx.epoch, cx.now.nanos());
+            let hello = TunnelHello { epoch, began, slot, suites: cx.config.suites };
             let initiator = Initiator {
                 seed: cx.rng.bytes(),
                 responder: self.peer.key,
@@ -201,7 +204,14 @@ impl Tunnel {
         let hello = TunnelHello::parse(&responder.payload).ok()?;
         let suite = cx.config.suites.best(hello.suites);
         if self.half_open.len() == MOST_HALF_OPEN {
-            self.half_open.remove(0);
+            // The oldest goes, as the peer counts: whoever repeats what he has
+            // recorded cannot push out what the peer has just begun.
+            let age = |half: &HalfOpen| (half.epoch, half.began);
+            let oldest = (0..MOST_HALF_OPEN).min_by_key(|at| age(&self.half_open[*at]))?;
+            if (hello.epoch, hello.began) < age(&self.half_open[oldest]) {
+                return None;
+            }
+            self.half_open.remove(oldest);
         }
         let slot = self.free_slot();
         let answer = TunnelAnswer { epoch: cx.epoch, slot, suite };
@@ -213,6 +223,7 @@ impl Tunnel {
             second: second.clone(),
             session,
             epoch: hello.epoch,
+            began: hello.began,
             since: cx.now,
         });
         Some(second)

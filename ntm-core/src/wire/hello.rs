@@ -14,14 +14,18 @@ const NAME: u8 = 4;
 const ROLE: u8 = 5;
 const SESSION: u8 = 6;
 const REFUSAL: u8 = 7;
+const BEGAN: u8 = 8;
 
-/// In message 1 between terminals: epoch (tag 1, 8 bytes), the key slot that
-/// the sender will receive with (tag 2, 1 byte, 0–15), offered suites (tag 3,
-/// 1 byte, one bit each).
+/// In message 1 between terminals: epoch (tag 1, 8 bytes), when it was made
+/// (tag 8, 8 bytes), the key slot that the sender will receive with (tag 2, 1
+/// byte, 0–15), offered suites (tag 3, 1 byte, one bit each).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TunnelHello {
     /// The sender's epoch.
     pub epoch: Epoch,
+    /// The sender's clock in nanoseconds. Tells only which of two messages of
+    /// one epoch is the newer one, so that replays do not push it out.
+    pub began: u64,
     /// Chosen by the receiver of what will be sealed for it: by the sender of
     /// this message.
     pub slot: u8,
@@ -41,12 +45,14 @@ pub struct TunnelAnswer {
     pub suite: Suite,
 }
 
-/// In message 1 towards a coordinator: epoch, name (tag 4), role (tag 5, 1
-/// byte: 1 terminal, 2 relay).
+/// In message 1 towards a coordinator: epoch, when it was made (tag 8), name
+/// (tag 4), role (tag 5, 1 byte: 1 terminal, 2 relay).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeHello {
     /// The sender's epoch.
     pub epoch: Epoch,
+    /// As in [`TunnelHello`].
+    pub began: u64,
     /// What it calls itself; the coordinator compares with its registry.
     pub name: NodeName,
     /// What it wants to be.
@@ -71,6 +77,7 @@ struct Draft<'a> {
     role: Option<u8>,
     session: Option<SessionId>,
     refusal: Option<Refusal>,
+    began: Option<u64>,
 }
 
 fn read(bytes: &[u8]) -> Result<Draft<'_>, WireError> {
@@ -85,6 +92,7 @@ fn read(bytes: &[u8]) -> Result<Draft<'_>, WireError> {
             ROLE => draft.role = Some(value.u8()?),
             SESSION => draft.session = Some(SessionId(value.array()?)),
             REFUSAL => draft.refusal = Some(Refusal::from_code(value.u8()?)?),
+            BEGAN => draft.began = Some(value.u64()?),
             other => Reader::unknown(other)?,
         }
     }
@@ -94,6 +102,10 @@ fn read(bytes: &[u8]) -> Result<Draft<'_>, WireError> {
 impl Draft<'_> {
     fn epoch(&self) -> Result<Epoch, WireError> {
         self.epoch.ok_or(WireError::Missing("epoch"))
+    }
+
+    fn began(&self) -> Result<u64, WireError> {
+        self.began.ok_or(WireError::Missing("time of the handshake"))
     }
 
     fn slot(&self) -> Result<u8, WireError> {
@@ -113,6 +125,7 @@ impl TunnelHello {
         let mut out = Vec::new();
         put_epoch_and_slot(&mut out, self.epoch, self.slot);
         field(&mut out, SUITES, |out| out.put(&[self.suites.bits()]));
+        field(&mut out, BEGAN, |out| out.put(&self.began.to_be_bytes()));
         out
     }
 
@@ -123,7 +136,8 @@ impl TunnelHello {
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let draft = read(bytes)?;
         let suites = Suites::from_bits(draft.suites.ok_or(WireError::Missing("suites"))?);
-        Ok(Self { epoch: draft.epoch()?, slot: draft.slot()?, suites })
+        let (epoch, began) = (draft.epoch()?, draft.began()?);
+        Ok(Self { epoch, began, slot: draft.slot()?, suites })
     }
 }
 
@@ -159,6 +173,7 @@ impl NodeHello {
             MemberRole::Relay => 2,
         };
         field(&mut out, ROLE, |out| out.put(&[role]));
+        field(&mut out, BEGAN, |out| out.put(&self.began.to_be_bytes()));
         out
     }
 
@@ -175,7 +190,7 @@ impl NodeHello {
             2 => MemberRole::Relay,
             _ => return Err(WireError::Value("role")),
         };
-        Ok(Self { epoch: draft.epoch()?, name, role })
+        Ok(Self { epoch: draft.epoch()?, began: draft.began()?, name, role })
     }
 }
 
@@ -215,17 +230,18 @@ mod tests {
         #[test]
         fn there_and_back(
             epoch in arbitrary::epoch(),
+            began: u64,
             slot in 0..16_u8,
             suite in arbitrary::suite(),
             name in arbitrary::name(),
             session: [u8; 16],
         ) {
-            let hello = TunnelHello { epoch, slot, suites: Suites::ALL };
+            let hello = TunnelHello { epoch, began, slot, suites: Suites::ALL };
             prop_assert_eq!(TunnelHello::parse(&hello.emit()), Ok(hello));
             let answer = TunnelAnswer { epoch, slot, suite };
             prop_assert_eq!(TunnelAnswer::parse(&answer.emit()), Ok(answer));
             for role in [MemberRole::Terminal, MemberRole::Relay] {
-                let hello = NodeHello { epoch, name: name.clone(), role };
+                let hello = NodeHello { epoch, began, name: name.clone(), role };
                 prop_assert_eq!(NodeHello::parse(&hello.emit()), Ok(hello));
             }
             for session in [Ok(SessionId(session)), Err(Refusal::NotMember)] {
