@@ -64,6 +64,8 @@ struct Unacknowledged {
     /// The exchange that goes on when it is acknowledged.
     then: Option<ExchangeId>,
     path: PathId,
+    /// It could not be said yet: the receiver has not proved where it is.
+    unsaid: bool,
 }
 
 fn terminal(key: PublicKey) -> Station {
@@ -432,7 +434,7 @@ impl Coordinator {
     ) {
         let id = RequestId::of_coordinator(self.rng.number());
         let backoff = Backoff::patient(now, &Rtt::default());
-        let waiting = Unacknowledged { to, body, backoff, then, path };
+        let waiting = Unacknowledged { to, body, backoff, then, path, unsaid: true };
         self.directions.unacknowledged.insert(id, waiting);
         self.resend(now);
     }
@@ -455,6 +457,16 @@ impl Coordinator {
         }
     }
 
+    /// The station has proved where it is: it is told what it could not be told
+    /// there before.
+    pub(super) fn tell_what_waited(&mut self, now: Time, station: Station) {
+        let unsaid = |waiting: &&mut Unacknowledged| waiting.to == station && waiting.unsaid;
+        for waiting in self.directions.unacknowledged.values_mut().filter(unsaid) {
+            waiting.backoff = Backoff::patient(now, &Rtt::default());
+        }
+        self.resend(now);
+    }
+
     /// Repeats what has not been acknowledged, and gives up on who is silent.
     pub(super) fn resend(&mut self, now: Time) {
         let due: Vec<_> = self
@@ -473,7 +485,10 @@ impl Coordinator {
             }
             waiting.backoff.sent(now, &mut self.rng);
             let (to, body) = (waiting.to, waiting.body.clone());
-            self.tell(to, &Signal { request, body });
+            let said = self.tell(to, &Signal { request, body });
+            if let Some(waiting) = self.directions.unacknowledged.get_mut(&request) {
+                waiting.unsaid &= !said;
+            }
         }
         self.directions.exchanges.retain(|_, exchange| {
             now.since(exchange.answered.unwrap_or(exchange.began)) < REMEMBERED

@@ -7,6 +7,7 @@ use crate::Time;
 use crate::address::{Leg, Vips};
 use crate::id::{NodeName, PathId, PublicKey, SessionId};
 use crate::plugin::{MemberRole, NodeRecord};
+use crate::tunnel::AMPLIFICATION;
 use crate::wire::{RegistrationRequest, RequestId, Target};
 
 /// A node in one of its roles: what has a session and a location.
@@ -20,6 +21,8 @@ pub(super) struct Station {
 const MOST_RECENT: usize = 32;
 /// They are renewed for this long.
 const RECENT: Duration = Duration::from_secs(10);
+/// Unproved addresses of a station for which is counted what may be sent there.
+const MOST_UNPROVED: usize = 4;
 /// Sessions that a station has begun and not confirmed.
 pub(super) const MOST_HALF_OPEN: usize = 4;
 
@@ -42,6 +45,8 @@ pub(super) struct StationState {
     /// A registration that waits for virtual addresses.
     pub(super) waiting: Option<(Leg, RequestId, RegistrationRequest)>,
     recent: VecDeque<Recent>,
+    /// Bytes that may still be sent to addresses it has not proved.
+    allowed: Vec<(Leg, usize)>,
 }
 
 /// A direction that named a station.
@@ -141,6 +146,28 @@ impl StationState {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { path, peer, at: now });
+    }
+
+    /// So much has come from there, genuine: to an address that is not proved,
+    /// three times as much may be sent.
+    pub(super) fn earn(&mut self, leg: Leg, bytes: usize) {
+        let earned = bytes * AMPLIFICATION as usize;
+        match self.allowed.iter_mut().find(|(known, _)| known.same_remote(&leg)) {
+            Some((_, left)) => *left = left.saturating_add(earned),
+            None => {
+                if self.allowed.len() == MOST_UNPROVED {
+                    self.allowed.remove(0);
+                }
+                self.allowed.push((leg, earned));
+            }
+        }
+    }
+
+    /// Whether so much may be sent to an unproved address; then it counts as sent.
+    pub(super) fn spend(&mut self, leg: &Leg, bytes: usize) -> bool {
+        let allowed = self.allowed.iter_mut().find(|(known, _)| known.same_remote(leg));
+        let left = allowed.and_then(|(_, left)| Some((left.checked_sub(bytes)?, left)));
+        left.map(|(less, left)| *left = less).is_some()
     }
 
     /// The directions of the last 10 s that named this station.

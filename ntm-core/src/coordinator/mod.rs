@@ -291,19 +291,29 @@ impl Coordinator {
         self.timers.set(Timer::Station(station), at);
     }
 
-    /// Says something to a station where it registered from last.
-    fn tell(&mut self, to: Station, signal: &Signal) {
-        if let Some(leg) = self.members.presence(to).map(|presence| presence.leg) {
-            self.tell_at(to, &leg, signal);
-        }
+    /// Says something to a station where it registered from last; whether it
+    /// could.
+    fn tell(&mut self, to: Station, signal: &Signal) -> bool {
+        let leg = self.members.presence(to).map(|presence| presence.leg);
+        leg.is_some_and(|leg| self.tell_at(to, &leg, signal))
     }
 
-    /// Says something to a station at a place it has just spoken from.
-    fn tell_at(&mut self, to: Station, leg: &Leg, signal: &Signal) {
+    /// Says something to a station at a place it has just spoken from: as much
+    /// as one may say there before the place is proved. Somebody else may have
+    /// sent from there what he had captured.
+    fn tell_at(&mut self, to: Station, leg: &Leg, signal: &Signal) -> bool {
         let session = self.members.session_of(to);
-        if let Some(datagram) = session.and_then(|id| self.sessions.seal(&id, signal)) {
+        let Some(datagram) = session.and_then(|id| self.sessions.seal(&id, signal)) else {
+            return false;
+        };
+        let observed = self.observe(leg);
+        let proved = self.members.presence(to).is_some_and(|p| p.is_proved_at(&observed));
+        let allowed = proved
+            || self.members.station(to).is_some_and(|state| state.spend(leg, datagram.len()));
+        if allowed {
             self.out.send(leg.unpinned(), signal.body.name(), datagram);
         }
+        allowed
     }
 
     /// The next datagram to send, written to `buffer`, and the way it takes.

@@ -105,6 +105,11 @@ impl Presence {
         self.location.observed.iter().any(|seen| seen.proved)
     }
 
+    /// Whether the station has proved that it receives at this address.
+    pub(super) fn is_proved_at(&self, observed: &Candidate) -> bool {
+        self.location.observed.iter().any(|seen| seen.proved && seen.candidate == *observed)
+    }
+
     /// Whether a NAT lies before it, as seen at this address.
     pub(super) fn is_natted(&self, observed: &Candidate) -> bool {
         !self.location.claims(observed)
@@ -126,10 +131,10 @@ impl Presence {
     }
 
     /// A returned challenge proves the address it was sent to, if it comes from
-    /// there.
-    pub(super) fn prove(&mut self, observed: &Candidate, token: &Token) {
+    /// there; whether it does.
+    pub(super) fn prove(&mut self, observed: &Candidate, token: &Token) -> bool {
         if !self.challenges.contains(&(*observed, *token)) {
-            return;
+            return false;
         }
         self.challenges.retain(|(at, _)| at != observed);
         if let Some(seen) =
@@ -139,6 +144,7 @@ impl Presence {
             self.unproved = None;
             self.before = None;
         }
+        true
     }
 
     /// When the location lapses if it is not proved.

@@ -81,7 +81,7 @@ impl Coordinator {
 
     /// What this address is called by others: a role of our own node comes by
     /// loopback, and is reached at our public address.
-    fn observe(&self, leg: &Leg) -> Candidate {
+    pub(super) fn observe(&self, leg: &Leg) -> Candidate {
         let kind = self.node.kind_of(leg.transport);
         let mut addr = leg.remote;
         if addr.ip().is_loopback()
@@ -113,9 +113,7 @@ impl Coordinator {
             }
         };
         let Some(presence) = &mut state.presence else { return };
-        if let Some(token) = token {
-            presence.prove(&observed, &token);
-        }
+        let proves = token.is_some_and(|token| presence.prove(&observed, &token));
         let clocks = &self.config.clocks;
         let natted = presence.is_natted(&observed);
         let (lifetime, keep_alive) = match station.role {
@@ -133,6 +131,9 @@ impl Coordinator {
         let body = SignalBody::RegistrationResponse(response);
         self.tell_at(station, leg, &Signal { request: id, body });
         self.watch(station);
+        if proves {
+            self.tell_what_waited(now, station);
+        }
         if news == News::Stale {
             return;
         }
@@ -185,10 +186,11 @@ impl Coordinator {
     ) {
         let observed = self.observe(leg);
         let keep_alive = self.config.clocks.keep_alive_relay;
+        let mut proves = false;
         let known = match self.members.station(station).and_then(|s| s.presence.as_mut()) {
             Some(presence) => {
                 if let Some(token) = token {
-                    presence.prove(&observed, &token);
+                    proves = presence.prove(&observed, &token);
                 }
                 if station.role == MemberRole::Relay {
                     presence.expires = now + keep_alive * 7 / 2;
@@ -204,6 +206,9 @@ impl Coordinator {
         };
         self.tell_at(station, leg, &Signal { request, body });
         self.watch(station);
+        if proves {
+            self.tell_what_waited(now, station);
+        }
     }
 
     pub(super) fn handle_goodbye(&mut self, station: Station) {

@@ -189,6 +189,9 @@ impl Coordinator {
         session.used = now;
         let station = session.station;
         self.out.received(leg, signal.body.name(), datagram.len());
+        if let Some(state) = self.members.station(station) {
+            state.earn(leg.unpinned(), datagram.len());
+        }
         if let Some((first, _)) = session.unconfirmed.take() {
             self.sessions.by_first.remove(&first);
             self.out.event(CoordinatorEvent::Session { id, open: true });

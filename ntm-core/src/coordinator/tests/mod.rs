@@ -3,6 +3,8 @@
 
 mod handshakes;
 
+mod reflection;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

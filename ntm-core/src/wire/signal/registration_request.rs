@@ -1,8 +1,9 @@
 use std::net::IpAddr;
 
 use super::super::codec::{Fields, Put as _, Reader, field};
-use super::super::{Token, WireError};
+use super::super::{HEADER, Token, WireError};
 use crate::address::Candidate;
+use crate::crypto::TAG;
 use crate::id::{Epoch, PathId};
 
 /// "Where I am": a full snapshot, so that the newest alone counts.
@@ -13,9 +14,13 @@ use crate::id::{Epoch, PathId};
 /// | 2 | a claimed address (transport 1, port 2, family 1, address); repeated, at most 16 |
 /// | 3 | a tunnel to be directed anew: Path ID 16, then the peer's virtual address (family 1, address); repeated, at most 24 |
 /// | 4 | token, 8: the last challenge, returned |
+/// | 5 | padding: zeros that make the datagram 1,200 bytes long where tunnels are named, 256 otherwise |
 ///
 /// Paper: Registration Request, at start and after each move (section 3). The
 /// Path IDs are fast mode's: the coordinator directs both ends at once.
+///
+/// To an address that is not proved the coordinator sends at most three times
+/// what came from it; the padding makes that enough for what it has to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RegistrationRequest {
     /// The sender's epoch.
@@ -41,6 +46,13 @@ const EPOCH: u8 = 1;
 const CLAIMED: u8 = 2;
 const PATH: u8 = 3;
 const TOKEN: u8 = 4;
+const PADDING: u8 = 5;
+
+/// Length of the plaintext, so that the datagram is 256 or 1,200 bytes long.
+const SHORT: usize = 256 - HEADER - TAG;
+const LONG: usize = 1200 - HEADER - TAG;
+/// Tag and length of a field.
+const FIELD: usize = 3;
 
 impl RegistrationRequest {
     /// Claimed addresses in one message.
@@ -49,6 +61,16 @@ impl RegistrationRequest {
     pub const MOST_PATHS: usize = 24;
 
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
+        let mut rest = Vec::new();
+        self.emit_unpadded(&mut rest);
+        let length = if self.paths.is_empty() { SHORT } else { LONG };
+        if let Some(missing) = length.checked_sub(out.len() + FIELD + rest.len()) {
+            field(out, PADDING, |out| out.put(&vec![0; missing]));
+        }
+        out.put(&rest);
+    }
+
+    fn emit_unpadded(&self, out: &mut Vec<u8>) {
         field(out, EPOCH, |out| out.put(&self.epoch.0.to_be_bytes()));
         for claimed in self.claimed.iter().take(Self::MOST_CLAIMED) {
             field(out, CLAIMED, |out| out.put_candidate(claimed));
@@ -77,6 +99,7 @@ impl RegistrationRequest {
                     paths.push(PathRef { path, peer: value.ip()? });
                 }
                 TOKEN => token = Some(value.array()?),
+                PADDING => {}
                 other => Reader::unknown(other)?,
             }
         }
