@@ -116,9 +116,13 @@ impl Coordinator {
     }
 
     pub(super) fn member_added(&mut self, now: Time, record: NodeRecord) {
-        let before = self.members.named(&record.name).map(|before| before.key);
-        if let Some(before) = before.filter(|before| *before != record.key) {
-            self.expel(now, before);
+        let goes = |before: &&NodeRecord| {
+            let lost = |role| before.roles.contains(role) && !record.roles.contains(role);
+            before.key != record.key || lost(MemberRole::Terminal) || lost(MemberRole::Relay)
+        };
+        let gone = self.members.named(&record.name).filter(goes).map(|before| before.key);
+        if let Some(key) = gone {
+            self.expel(now, key);
         }
         self.members.put(record);
         self.out.event(CoordinatorEvent::MembersChanged { members: self.members.len() });

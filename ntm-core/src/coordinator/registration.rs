@@ -40,7 +40,7 @@ impl Coordinator {
     /// The allocator has chosen addresses: they count once they are stored.
     pub(super) fn leased(&mut self, now: Time, station: Station, vips: Result<Vips, PluginError>) {
         let vips = match vips {
-            Ok(vips) if !vips.is_empty() && !self.members.is_taken(&vips) => vips,
+            Ok(vips) if self.is_free(&vips) => vips,
             Ok(vips) => {
                 let said = Some(format!("the allocator handed out {vips} twice, or nothing"));
                 let wanted = "virtual addresses for a node";
@@ -61,6 +61,11 @@ impl Coordinator {
         if self.effects.ask(now, Effect::Store(vec![write]), why).is_err() {
             self.refuse_waiting(station, Refusal::Busy);
         }
+    }
+
+    fn is_free(&self, vips: &Vips) -> bool {
+        let rest = |vip| self.quarantine.iter().any(|(resting, _)| resting.contains(vip));
+        !vips.is_empty() && !self.members.is_taken(vips) && !vips.iter().any(rest)
     }
 
     /// Answers the registration that was waiting for addresses.

@@ -2,7 +2,7 @@
 //! time.
 
 mod handshakes;
-
+mod members;
 mod reflection;
 
 use std::net::{IpAddr, SocketAddr};
