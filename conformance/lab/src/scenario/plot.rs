@@ -47,7 +47,7 @@ impl Picture<'_> {
         let _infallible = write!(
             svg,
             "<path d=\"M{MARGIN} {MARGIN}V{bottom}H{right}\" fill=\"none\" stroke=\"black\"/>\n\
-             <text x=\"{right}\" y=\"{}\" text-anchor=\"end\">{:.0} ms since the plug was pulled</text>\n\
+             <text x=\"{right}\" y=\"{}\" text-anchor=\"end\">{:.0} ms</text>\n\
              <text x=\"{}\" y=\"{MARGIN}\" text-anchor=\"end\">{slowest:.1} ms</text>\n\
              <text x=\"{}\" y=\"{bottom}\" text-anchor=\"end\">0</text>\n",
             bottom + 16.0,
@@ -67,8 +67,8 @@ impl Picture<'_> {
             let _infallible = writeln!(
                 svg,
                 "<text x=\"{}\" y=\"{}\" fill=\"{colour}\">{}</text>",
-                MARGIN + 8.0,
-                MARGIN + 14.0 * (nth as f64 + 1.0),
+                MARGIN + 90.0 * nth as f64,
+                MARGIN - 16.0,
                 escape(name)
             );
         }

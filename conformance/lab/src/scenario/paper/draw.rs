@@ -11,6 +11,7 @@ pub(super) fn write(path: &Path, of: &Move, flows: &Flows) -> Result<()> {
     let since = |us: Option<u64>| us.map(|us| of.sent + Duration::from_micros(us));
     let phases = &of.phases_us;
     let marks = [
+        ("plug pulled", Some(of.left)),
         ("first datagram", Some(of.sent)),
         ("registered", since(phases.registered)),
         ("directed", since(phases.directed)),
