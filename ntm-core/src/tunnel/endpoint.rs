@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,7 +21,16 @@ pub struct Endpoint {
     /// Where packets go instead while the budget is used up: the path that was
     /// proved last, if it may still work.
     pub fallback: Option<Leg>,
-    budget: Option<AtomicI64>,
+    budget: Option<Budget>,
+}
+
+/// What may still be sent to an unproved address, however often the tunnel is
+/// pointed there again.
+#[derive(Debug)]
+struct Budget {
+    left: Arc<AtomicI64>,
+    /// The received bytes that it accounts for.
+    received: u64,
 }
 
 /// What the terminal knows of an address that it points a tunnel to.
@@ -52,20 +62,27 @@ pub struct Pointing {
 }
 
 impl Endpoint {
-    /// `rate`: bytes per second sent on the path left behind.
-    pub(super) fn new(to: &Pointing, rate: u64) -> Self {
-        let budget = match to.proof {
-            Proof::Proved => None,
-            Proof::Unproved { received, credit } => {
-                let earned = credit.map_or(0, |rtt| {
-                    let bytes = u128::from(rate) * rtt.as_nanos() / 1_000_000_000;
-                    u64::try_from(bytes).unwrap_or(u64::MAX).min(MOST_CREDIT)
-                });
-                let bytes = received.saturating_mul(AMPLIFICATION).saturating_add(earned);
-                Some(AtomicI64::new(i64::try_from(bytes).unwrap_or(i64::MAX)))
-            }
+    /// `rate`: bytes per second sent on the path left behind; `before`: where
+    /// the tunnel pointed until now. The same unproved address again goes on
+    /// with what is left of its budget, and with its fallback.
+    pub(super) fn new(to: &Pointing, rate: u64, before: Option<&Self>) -> Self {
+        let Proof::Unproved { received, credit } = to.proof else {
+            return Self { leg: to.leg, fallback: to.fallback, budget: None };
         };
-        Self { leg: to.leg, fallback: to.fallback, budget }
+        let before = before.filter(|before| before.leg.same_remote(&to.leg));
+        let fallback = to.fallback.or(before.and_then(|before| before.fallback));
+        let (left, accounted) = match before.and_then(|before| before.budget.as_ref()) {
+            Some(budget) => (budget.left.clone(), budget.received),
+            None => (Arc::default(), 0),
+        };
+        let earned = credit.map_or(0, |rtt| {
+            let bytes = u128::from(rate) * rtt.as_nanos() / 1_000_000_000;
+            u64::try_from(bytes).unwrap_or(u64::MAX).min(MOST_CREDIT)
+        });
+        let news = received.saturating_sub(accounted).saturating_mul(AMPLIFICATION);
+        add(&left, news.saturating_add(earned));
+        let budget = Some(Budget { left, received: received.max(accounted) });
+        Self { leg: to.leg, fallback, budget }
     }
 
     /// Takes `bytes` from the budget before they are sent; `false` if there is
@@ -74,6 +91,7 @@ impl Endpoint {
         let Some(budget) = &self.budget else { return true };
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         budget
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes).filter(|left| *left >= 0)
             })
@@ -84,9 +102,7 @@ impl Endpoint {
     /// address.
     pub fn credit(&self, bytes: u64) {
         if let Some(budget) = &self.budget {
-            let earned = i64::try_from(bytes.saturating_mul(AMPLIFICATION)).unwrap_or(i64::MAX);
-            // Wraps after 2^63 bytes to an address that never answered; it does not.
-            budget.fetch_add(earned, Ordering::Relaxed);
+            add(&budget.left, bytes.saturating_mul(AMPLIFICATION));
         }
     }
 
@@ -94,6 +110,11 @@ impl Endpoint {
     pub fn is_proved(&self) -> bool {
         self.budget.is_none()
     }
+}
+
+/// Wraps after 2^63 bytes to an address that never answered; it does not.
+fn add(left: &AtomicI64, bytes: u64) {
+    left.fetch_add(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
 }
 
 /// How much is being sent, over the last tenth of a second or two.
@@ -149,7 +170,7 @@ mod tests {
     #[test]
     fn an_unproved_address_gets_three_times_what_it_sent() {
         let endpoint =
-            Endpoint::new(&point(Proof::Unproved { received: 100, credit: None }), 1 << 30);
+            Endpoint::new(&point(Proof::Unproved { received: 100, credit: None }), 1 << 30, None);
         assert!(endpoint.debit(300));
         assert!(!endpoint.debit(1));
         endpoint.credit(10);
@@ -158,20 +179,38 @@ mod tests {
     }
 
     #[test]
+    fn pointing_to_an_unproved_address_again_gives_it_no_second_budget() {
+        let unproved = |received| point(Proof::Unproved { received, credit: None });
+        let fallback = Some(Leg::to(TransportId(0), ([203, 0, 113, 9], 4330).into()));
+        let first = Endpoint::new(&Pointing { fallback, ..unproved(100) }, 0, None);
+        assert!(first.debit(250));
+        let again = Endpoint::new(&unproved(100), 0, Some(&first));
+        assert!(!again.debit(51) && again.debit(50));
+        assert!(!first.debit(1), "a worker that still holds the old one");
+        assert_eq!(again.fallback, fallback, "there is still nothing better");
+        let more = Endpoint::new(&unproved(110), 0, Some(&again));
+        assert!(!more.debit(31) && more.debit(30), "only what has come since");
+        let mut elsewhere = unproved(10);
+        elsewhere.leg.remote.set_port(1);
+        let elsewhere = Endpoint::new(&elsewhere, 0, Some(&more));
+        assert!(elsewhere.debit(30) && elsewhere.fallback.is_none());
+    }
+
+    #[test]
     fn a_move_earns_one_round_trip_of_the_old_path() {
         let rtt = Some(Duration::from_millis(20));
         let proof = Proof::Unproved { received: 0, credit: rtt };
-        let endpoint = Endpoint::new(&point(proof), 1_000_000);
+        let endpoint = Endpoint::new(&point(proof), 1_000_000, None);
         assert!(endpoint.debit(20_000));
         assert!(!endpoint.debit(1));
-        let endpoint = Endpoint::new(&point(proof), u64::MAX);
+        let endpoint = Endpoint::new(&point(proof), u64::MAX, None);
         assert!(endpoint.debit(MOST_CREDIT));
         assert!(!endpoint.debit(1), "never more than a mebibyte");
     }
 
     #[test]
     fn a_proved_address_has_no_limit() {
-        let endpoint = Endpoint::new(&point(Proof::Proved), 0);
+        let endpoint = Endpoint::new(&point(Proof::Proved), 0, None);
         assert!(endpoint.debit(u64::MAX) && endpoint.is_proved());
     }
 

@@ -158,7 +158,9 @@ impl Table {
             TableEvent::Point { path, to, epoch } => {
                 let rate = self.entries.get(path).map_or(0, |entry| entry.tunnel.meter.rate(now));
                 self.change(*path, |state| {
-                    state.endpoint = to.as_ref().map(|to| Arc::new(Endpoint::new(to, rate)));
+                    let before = state.endpoint.take();
+                    let point = |to| Arc::new(Endpoint::new(to, rate, before.as_deref()));
+                    state.endpoint = to.as_ref().map(point);
                     state.limit = to.as_ref().map_or(state.limit, |to| to.limit);
                     state.epoch = *epoch;
                 });
