@@ -16,6 +16,11 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const HELD_FOR: Duration = Duration::from_secs(2);
 /// and is at most this long.
 const HELD_BYTES: usize = 1536;
+/// Of what may be sent to an unproved end for each byte that came from it, one
+/// byte is for what Binds carry,
+const CARRIED: u64 = 1;
+/// and the rest for what is forwarded.
+const FORWARDED: u64 = AMPLIFICATION - CARRIED;
 
 /// A relayed path: its two ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,10 +50,14 @@ struct Bound {
     proved: bool,
     /// Bytes that came from there in Binds.
     received: u64,
+    /// Bytes sent there that the other end's Binds carried.
+    carried: u64,
     refreshed: Time,
-    challenge: Option<(Leg, Token)>,
-    /// Another address of the same epoch, not believed before it is proved.
-    rival: Option<Leg>,
+    /// To be returned from this address.
+    challenge: Option<Token>,
+    /// Another address of the same epoch, not believed before it returns the
+    /// challenge that was sent there.
+    rival: Option<(Leg, Token)>,
 }
 
 /// What follows from a Bind.
@@ -116,27 +125,19 @@ impl Pair {
         if status == BindStatus::Stale {
             return refused(status);
         }
-        let challenge = end
-            .bound
-            .as_ref()
-            .and_then(|bound| bound.challenge)
-            .filter(|(to, _)| status == BindStatus::Challenge && *to == leg)
-            .map(|(_, token)| token);
+        let challenge = end.bound.as_ref().and_then(|bound| bound.challenge_for(&leg));
         let mut deliver = Vec::new();
         // What waited for this end.
-        if let Some((since, datagram)) = self.end(bind.side.other()).held.take()
-            && now.since(since) < HELD_FOR
-        {
-            deliver.push((leg, datagram));
+        let held = self.end(bind.side.other()).held.take();
+        if let Some((_, datagram)) = held.filter(|(since, _)| now.since(*since) < HELD_FOR) {
+            deliver.extend(self.end(bind.side).carry(datagram));
         }
         if !bind.carried.is_empty() {
-            let other = self.end(bind.side.other()).bound.as_ref().map(|bound| bound.leg);
-            match other {
-                Some(to) => deliver.push((to, bind.carried.clone())),
-                None if bind.carried.len() <= HELD_BYTES => {
-                    self.end(bind.side).held = Some((now, bind.carried.clone()));
-                }
-                None => {}
+            let carried = bind.carried.clone();
+            if self.end(bind.side.other()).bound.is_some() {
+                deliver.extend(self.end(bind.side.other()).carry(carried));
+            } else if carried.len() <= HELD_BYTES {
+                self.end(bind.side).held = Some((now, carried));
             }
         }
         Reply { status, challenge, deliver }
@@ -147,7 +148,7 @@ impl Pair {
         let end = |end: &End| {
             end.bound.as_ref().map(|bound| BoundEnd {
                 leg: bound.leg,
-                budget: (!bound.proved).then_some(bound.received * AMPLIFICATION),
+                budget: (!bound.proved).then_some(bound.received * FORWARDED),
             })
         };
         let limits = Limits { serial: self.serial, rate: self.rate, quota: self.quota };
@@ -163,6 +164,18 @@ impl Pair {
 }
 
 impl End {
+    /// The way that a carried datagram takes to this end, unless it would be
+    /// more than an unproved address may be sent.
+    fn carry(&mut self, datagram: Vec<u8>) -> Option<(Leg, Vec<u8>)> {
+        let bound = self.bound.as_mut()?;
+        let carried = bound.carried + datagram.len() as u64;
+        if !bound.proved && carried > bound.received * CARRIED {
+            return None;
+        }
+        bound.carried = carried;
+        Some((bound.leg, datagram))
+    }
+
     fn update(
         &mut self,
         now: Time,
@@ -184,8 +197,7 @@ impl End {
             return BindStatus::Challenge;
         }
         bound.epoch = bind.epoch;
-        let returned =
-            bound.challenge.is_some_and(|(to, token)| to == leg && bind.token == Some(token));
+        let returned = bind.token.is_some() && bind.token == bound.challenge_for(&leg);
         if leg == bound.leg {
             bound.refreshed = now;
             bound.received += bytes as u64;
@@ -197,7 +209,7 @@ impl End {
         }
         // The same epoch from elsewhere: a NAT has changed its mind, or somebody
         // repeats what he has overheard. Only proof tells.
-        if returned && bound.rival == Some(leg) {
+        if returned {
             *bound = Bound {
                 proved: true,
                 challenge: None,
@@ -205,9 +217,8 @@ impl End {
             };
             return BindStatus::Bound;
         }
-        if bound.rival != Some(leg) {
-            bound.rival = Some(leg);
-            bound.challenge = Some((leg, rng.bytes()));
+        if bound.rival.is_none_or(|(rival, _)| rival != leg) {
+            bound.rival = Some((leg, rng.bytes()));
         }
         BindStatus::Challenge
     }
@@ -220,10 +231,19 @@ impl Bound {
             epoch,
             proved: false,
             received: bytes as u64,
+            carried: 0,
             refreshed: now,
-            challenge: Some((leg, rng.bytes())),
+            challenge: Some(rng.bytes()),
             rival: None,
         }
+    }
+
+    /// The challenge under way to this address.
+    fn challenge_for(&self, leg: &Leg) -> Option<Token> {
+        if *leg == self.leg {
+            return self.challenge;
+        }
+        self.rival.filter(|(rival, _)| rival == leg).map(|(_, token)| token)
     }
 }
 
@@ -301,7 +321,7 @@ mod tests {
     fn an_end_is_served_little_until_it_has_proved_its_address() {
         let mut world = World::new();
         let reply = world.bind(1, &bind(Side::Lower, 5, None, b""));
-        assert_eq!(world.ends(), [Some((1, Some(600))), None]);
+        assert_eq!(world.ends(), [Some((1, Some(400))), None]);
         world.bind(1, &bind(Side::Lower, 5, reply.challenge, b""));
         assert_eq!(world.ends(), [Some((1, None)), None]);
     }
@@ -320,9 +340,9 @@ mod tests {
         world.bind_and_prove(1, Side::Lower, 5);
         let reply = world.bind(9, &bind(Side::Lower, 6, None, b""));
         assert_eq!(reply.status, BindStatus::Challenge);
-        assert_eq!(world.ends()[0], Some((9, Some(600))));
+        assert_eq!(world.ends()[0], Some((9, Some(400))));
         assert_eq!(world.bind(1, &bind(Side::Lower, 5, None, b"")).status, BindStatus::Stale);
-        assert_eq!(world.ends()[0], Some((9, Some(600))));
+        assert_eq!(world.ends()[0], Some((9, Some(400))));
     }
 
     #[test]
@@ -338,6 +358,38 @@ mod tests {
         let proof = world.bind(9, &bind(Side::Lower, 5, reply.challenge, b""));
         assert_eq!(proof.status, BindStatus::Bound);
         assert_eq!(world.ends()[0], Some((9, None)));
+    }
+
+    #[test]
+    fn a_repeated_bind_does_not_spoil_the_proof_under_way() {
+        let mut world = World::new();
+        let first = bind(Side::Lower, 5, None, b"");
+        let reply = world.bind(1, &first);
+        assert_eq!(world.bind(9, &first).status, BindStatus::Challenge);
+        let proof = world.bind(1, &bind(Side::Lower, 5, reply.challenge, b""));
+        assert_eq!(proof.status, BindStatus::Bound);
+        assert_eq!(world.ends()[0], Some((1, None)));
+        assert_eq!(world.bind(9, &first).status, BindStatus::Challenge);
+        assert_eq!(world.ends()[0], Some((1, None)));
+    }
+
+    #[test]
+    fn what_binds_carry_to_an_unproved_end_is_bounded_too() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        let carrying = bind(Side::Lower, 5, None, &[7; 150]);
+        assert!(world.bind(1, &carrying).deliver.is_empty(), "nobody is there yet");
+        let reply = world.bind(2, &bind(Side::Higher, 7, None, b""));
+        assert_eq!(reply.deliver.len(), 1, "150 bytes for 200");
+        for _ in 0..10 {
+            assert!(world.bind(1, &carrying).deliver.is_empty(), "and no more");
+        }
+        world.bind(2, &bind(Side::Higher, 7, reply.challenge, b""));
+        assert_eq!(world.bind(1, &carrying).deliver.len(), 1, "it is proved");
+        let long = bind(Side::Lower, 6, None, &[7; 1500]);
+        let mut fresh = World::new();
+        fresh.bind(1, &long);
+        assert!(fresh.bind(2, &bind(Side::Higher, 7, None, b"")).deliver.is_empty());
     }
 
     #[test]

@@ -73,7 +73,15 @@ struct Forward {
 #[derive(Debug)]
 struct End {
     leg: Leg,
-    budget: Option<AtomicI64>,
+    budget: Option<Budget>,
+}
+
+/// What may still be sent to an end that has not proved its address.
+#[derive(Debug)]
+struct Budget {
+    left: Arc<AtomicI64>,
+    /// What the relay has granted in all.
+    granted: u64,
 }
 
 /// What a pair has used of its ticket.
@@ -121,8 +129,12 @@ impl ForwardTable {
                     Some(before) => before.meter.clone(),
                     None => Arc::new(Meter::new(now, *limits)),
                 };
-                let end = |bound: &Option<BoundEnd>| bound.as_ref().map(End::new);
-                let forward = Forward { lower: end(lower), higher: end(higher), meter };
+                let end = |bound: &Option<BoundEnd>, before: Option<&End>| {
+                    bound.as_ref().map(|bound| End::new(bound, before))
+                };
+                let lower = end(lower, before.and_then(|before| before.lower.as_ref()));
+                let higher = end(higher, before.and_then(|before| before.higher.as_ref()));
+                let forward = Forward { lower, higher, meter };
                 forwards.0.insert(*path, Arc::new(forward));
             }
             ForwardEvent::Remove { path } => {
@@ -190,15 +202,24 @@ impl Forwards {
 }
 
 impl End {
-    fn new(bound: &BoundEnd) -> Self {
-        let budget = bound.budget.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-        Self { leg: bound.leg, budget: budget.map(AtomicI64::new) }
+    /// The same unproved end as before goes on with what it has left.
+    fn new(bound: &BoundEnd, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.leg.same_remote(&bound.leg));
+        let before = before.and_then(|before| before.budget.as_ref());
+        let budget = bound.budget.map(|granted| {
+            let (left, accounted) =
+                before.map_or_else(Default::default, |b| (b.left.clone(), b.granted));
+            let news = i64::try_from(granted.saturating_sub(accounted));
+            left.fetch_add(news.unwrap_or(i64::MAX), Ordering::Relaxed);
+            Budget { left, granted: granted.max(accounted) }
+        });
+        Self { leg: bound.leg, budget }
     }
 
     fn earn(&self, bytes: u64) {
         if let Some(budget) = &self.budget {
             let earned = i64::try_from(bytes.saturating_mul(crate::tunnel::AMPLIFICATION));
-            budget.fetch_add(earned.unwrap_or(i64::MAX), Ordering::Relaxed);
+            budget.left.fetch_add(earned.unwrap_or(i64::MAX), Ordering::Relaxed);
         }
     }
 
@@ -206,6 +227,7 @@ impl End {
         let Some(budget) = &self.budget else { return true };
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         budget
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes).filter(|left| *left >= 0)
             })
@@ -306,6 +328,23 @@ mod tests {
         assert_eq!(verdict(&table, at, 2, Side::Higher, 50), Verdict::To(leg(1)));
         assert_eq!(verdict(&table, at, 1, Side::Lower, 150), Verdict::To(leg(2)));
         assert_eq!(verdict(&table, at, 1, Side::Lower, 1), Verdict::Drop);
+    }
+
+    #[test]
+    fn a_bind_of_the_other_end_gives_an_unproved_one_no_second_budget() {
+        let mut table = table(end(1, None), end(2, Some(300)), FREE);
+        let at = Duration::ZERO;
+        assert_eq!(verdict(&table, at, 1, Side::Lower, 300), Verdict::To(leg(2)));
+        let mut set = |higher| {
+            let lower = end(1, None);
+            let set = ForwardEvent::Set { path: PATH, lower, higher, limits: FREE };
+            table.apply(Time::ZERO, &set);
+            (100..=600)
+                .rev()
+                .find(|bytes| verdict(&table, at, 1, Side::Lower, *bytes) == Verdict::To(leg(2)))
+        };
+        assert_eq!(set(end(2, Some(300))), None);
+        assert_eq!(set(end(2, Some(500))), Some(200), "what its own Binds have earned since");
     }
 
     #[test]
