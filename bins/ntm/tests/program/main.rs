@@ -9,7 +9,13 @@
 )]
 
 #[cfg(target_os = "linux")]
+mod clean;
+#[cfg(target_os = "linux")]
+mod domain;
+#[cfg(target_os = "linux")]
 mod refusals;
+#[cfg(target_os = "linux")]
+mod signals;
 #[cfg(target_os = "linux")]
 mod stage;
 
@@ -22,6 +28,6 @@ fn main() -> std::process::ExitCode {
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Processes are counted and looked for: tests do not run beside each other.
     arguments.test_threads.get_or_insert(1);
-    let rooms = [refusals::trials()];
+    let rooms = [refusals::trials(), signals::trials(), clean::trials()];
     libtest_mimic::run(&arguments, rooms.into_iter().flatten().collect()).exit_code()
 }
