@@ -172,6 +172,14 @@
 //! assert_eq!(mn.way.unwrap().leg.remote.ip(), ips[2]);
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::wildcard_enum_match_arm,
+        clippy::unwrap_in_result,
+        reason = "each test looks at what it is about"
+    )
+)]
 
 pub mod address;
 pub mod client;

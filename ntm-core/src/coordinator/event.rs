@@ -55,10 +55,20 @@ pub enum CoordinatorEvent {
         /// Why.
         refusal: Refusal,
     },
-    /// Members were added or removed.
+    /// A member was added, changed or removed, and that is durable.
     MembersChanged {
+        /// Which.
+        name: NodeName,
         /// Members known.
         members: usize,
+    },
+    /// A change of a member is not durable, and does not count; not yet, if
+    /// nothing was said.
+    MemberNotStored {
+        /// Which.
+        name: NodeName,
+        /// Why.
+        failure: Failure,
     },
     /// A plugin failed or did not answer.
     Failure(Failure),

@@ -1,7 +1,7 @@
 //! Who belongs to the domain: read at start, changed by a person.
 
 use super::config::Member;
-use super::{Coordinator, CoordinatorEvent, Domain, Failure, Why};
+use super::{Coordinator, CoordinatorEvent, Domain, Why};
 use crate::Time;
 use crate::address::{Prefix, Vips};
 use crate::id::{NodeName, PathId, PublicKey};
@@ -34,11 +34,10 @@ impl Coordinator {
     ) {
         let (records, ranges) = match loaded {
             Ok(loaded) => loaded,
-            Err(error) => {
-                let failure = Failure::new("the registry's contents", Some(&error));
-                return self.out.event(CoordinatorEvent::Failure(failure));
-            }
+            Err(error) => return self.failed(now, Why::Load, Some(&error.to_string())),
         };
+        // Of an earlier attempt, after which something could not be stored.
+        self.quarantine.clear();
         let mut salt = None;
         for record in records {
             match record {
@@ -59,9 +58,8 @@ impl Coordinator {
         let domain = Domain { salt, ranges };
         if writes.is_empty() {
             self.ready(domain);
-        } else if self.effects.ask(now, Effect::Store(writes), Why::Start(domain)).is_err() {
-            let failure = Failure::new("the registry's contents", None);
-            self.out.event(CoordinatorEvent::Failure(failure));
+        } else if let Err(why) = self.effects.ask(now, Effect::Store(writes), Why::Start(domain)) {
+            self.failed(now, why, Some("too much is being asked of it"));
         }
     }
 
@@ -124,8 +122,10 @@ impl Coordinator {
         if let Some(key) = gone {
             self.expel(now, key);
         }
+        let name = record.name.clone();
         self.members.put(record);
-        self.out.event(CoordinatorEvent::MembersChanged { members: self.members.len() });
+        let members = self.members.len();
+        self.out.event(CoordinatorEvent::MembersChanged { name, members });
     }
 
     /// Removes a member; its addresses rest for a day.
@@ -145,19 +145,20 @@ impl Coordinator {
         if let Some((vips, until)) = quarantine {
             writes.push(Write::Put(Record::Quarantine { vips, until }));
         }
-        let why = Why::RemoveMember(record.key, quarantine);
+        let why = Why::RemoveMember(record, quarantine);
         self.effects.ask(now, Effect::Store(writes), why).map_err(|_| MembershipError::Busy)
     }
 
     pub(super) fn member_removed(
         &mut self,
         now: Time,
-        key: PublicKey,
+        record: &NodeRecord,
         quarantine: Option<(Vips, u64)>,
     ) {
-        self.expel(now, key);
+        self.expel(now, record.key);
         self.quarantine.extend(quarantine);
-        self.out.event(CoordinatorEvent::MembersChanged { members: self.members.len() });
+        let (name, members) = (record.name.clone(), self.members.len());
+        self.out.event(CoordinatorEvent::MembersChanged { name, members });
     }
 
     /// Ends what connects others with a key that is no member's any more.

@@ -31,7 +31,7 @@ use members::{Members, Station};
 use sessions::Sessions;
 
 use crate::address::{Leg, Prefix, Vips};
-use crate::id::{NodeName, PublicKey, Salt};
+use crate::id::{NodeName, Salt};
 use crate::machine::{Effect, EffectId, Effects, Gate, Node, Outbox, Outcome, Timers};
 use crate::plugin::NodeRecord;
 use crate::wire::{Handshake1, Header, Kind, Refusal, Signal, SignalBody};
@@ -71,9 +71,29 @@ enum Why {
     StoreLease(Station, NodeRecord),
     Plan(ExchangeId),
     AddMember(NodeRecord),
-    RemoveMember(PublicKey, Option<(Vips, u64)>),
+    RemoveMember(NodeRecord, Option<(Vips, u64)>),
     Release(Vips),
     Nothing,
+}
+
+impl Why {
+    fn leases_to(&self, station: Station) -> bool {
+        matches!(self, Self::Lease(to) | Self::StoreLease(to, _) if *to == station)
+    }
+
+    /// Whether something may have happened although no answer came in time.
+    fn changes_things(&self) -> bool {
+        match self {
+            Self::Plan(_) | Self::Nothing => false,
+            Self::Load
+            | Self::Start(_)
+            | Self::Lease(_)
+            | Self::StoreLease(_, _)
+            | Self::AddMember(_)
+            | Self::RemoveMember(_, _)
+            | Self::Release(_) => true,
+        }
+    }
 }
 
 /// What a deadline is for.
@@ -81,10 +101,14 @@ enum Why {
 enum Timer {
     Directions,
     Effects,
+    Load,
     Quarantine,
     Sessions,
     Station(Station),
 }
+
+/// A registry that cannot be read is asked again after this.
+const LOAD_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Between two looks for sessions that nobody uses.
 const SESSION_SWEEP: std::time::Duration = std::time::Duration::from_secs(60);
@@ -205,12 +229,11 @@ impl Coordinator {
             (why, Outcome::Stored(Err(error))) => self.failed(now, why, Some(&error.to_string())),
             (Why::Start(domain), Outcome::Stored(Ok(()))) => self.ready(domain),
             (Why::StoreLease(station, record), Outcome::Stored(Ok(()))) => {
-                self.members.put(record);
-                self.resume(now, station);
+                self.lease_stored(now, station, record);
             }
             (Why::AddMember(record), Outcome::Stored(Ok(()))) => self.member_added(now, record),
-            (Why::RemoveMember(key, quarantine), Outcome::Stored(Ok(()))) => {
-                self.member_removed(now, key, quarantine);
+            (Why::RemoveMember(record, quarantine), Outcome::Stored(Ok(()))) => {
+                self.member_removed(now, &record, quarantine);
             }
             (Why::Release(vips), Outcome::Stored(Ok(()))) => {
                 let _full = self.effects.ask(now, Effect::Release(vips), Why::Nothing);
@@ -222,25 +245,36 @@ impl Coordinator {
 
     /// A plugin failed, or did not answer in time.
     fn failed(&mut self, now: Time, why: Why, said: Option<&str>) {
+        let failure = |wanted| Failure { wanted, said: said.map(str::to_owned) };
         let wanted = match why {
-            Why::Load | Why::Start(_) => "the registry's contents",
+            Why::Load | Why::Start(_) => {
+                // An answer that is only late is waited for.
+                if said.is_some() {
+                    self.timers.set(Timer::Load, Some(now + LOAD_AGAIN));
+                }
+                "the registry's contents"
+            }
             Why::Lease(station) => {
                 self.refuse_waiting(station, Refusal::Failure);
                 "virtual addresses for a node"
             }
             Why::StoreLease(station, record) => {
                 self.refuse_waiting(station, Refusal::Failure);
-                if let Some(vips) = record.vips {
+                // What is only late may be stored yet, and must not be handed out.
+                if let Some(vips) = record.vips.filter(|_| said.is_some()) {
                     let _full = self.effects.ask(now, Effect::Release(vips), Why::Nothing);
                 }
                 "a lease to be stored"
             }
             Why::Plan(exchange) => return self.planned(now, exchange, None),
-            Why::AddMember(_) | Why::RemoveMember(_, _) => "a member to be stored",
+            Why::AddMember(NodeRecord { name, .. })
+            | Why::RemoveMember(NodeRecord { name, .. }, _) => {
+                let failure = failure("a member to be stored");
+                return self.out.event(CoordinatorEvent::MemberNotStored { name, failure });
+            }
             Why::Release(_) | Why::Nothing => "addresses to be released",
         };
-        let said = said.map(str::to_owned);
-        self.out.event(CoordinatorEvent::Failure(Failure { wanted, said }));
+        self.out.event(CoordinatorEvent::Failure(failure(wanted)));
     }
 
     /// A deadline has come.
@@ -249,9 +283,13 @@ impl Coordinator {
             match timer {
                 Timer::Directions => self.resend(now),
                 Timer::Effects => {
-                    for why in self.effects.expired(now) {
+                    for why in self.effects.expired(now, Why::changes_things) {
                         self.failed(now, why, None);
                     }
+                }
+                Timer::Load => {
+                    self.timers.set(Timer::Load, None);
+                    let _room = self.effects.ask(now, Effect::Load, Why::Load);
                 }
                 Timer::Quarantine => self.release_quarantined(now),
                 Timer::Sessions => self.drop_idle_sessions(now),
@@ -337,6 +375,7 @@ impl Coordinator {
         let reason = match timer {
             Timer::Directions => "Route Direction",
             Timer::Effects => "plugin",
+            Timer::Load => "registry",
             Timer::Quarantine => "quarantine",
             Timer::Sessions => "idle sessions",
             Timer::Station(_) => "registration",

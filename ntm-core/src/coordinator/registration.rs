@@ -8,7 +8,7 @@ use super::{Coordinator, CoordinatorEvent, Failure, Why};
 use crate::Time;
 use crate::address::{Candidate, Leg, Vips};
 use crate::machine::Effect;
-use crate::plugin::{MemberRole, PluginError, Record, Write};
+use crate::plugin::{MemberRole, NodeRecord, PluginError, Record, Write};
 use crate::wire::{
     Refusal, RegistrationRequest, RegistrationResponse, RequestId, Signal, SignalBody, Token,
 };
@@ -27,7 +27,8 @@ impl Coordinator {
         if needs_vips {
             let (name, key) = (record.name.clone(), record.key);
             let Some(state) = self.members.station(station) else { return };
-            let asked = state.waiting.replace((*leg, id, request)).is_some();
+            state.waiting = Some((*leg, id, request));
+            let asked = self.effects.is_open(|why| why.leases_to(station));
             let asking = || Effect::Lease { name, key };
             if !asked && self.effects.ask(now, asking(), Why::Lease(station)).is_err() {
                 self.refuse_waiting(station, Refusal::Busy);
@@ -53,13 +54,26 @@ impl Coordinator {
                 return self.refuse_waiting(station, Refusal::Failure);
             }
         };
-        let Some(record) = self.members.get(&station.key) else { return };
+        let Some(record) = self.members.get(&station.key) else {
+            // It was removed meanwhile.
+            let _full = self.effects.ask(now, Effect::Release(vips), Why::Nothing);
+            return;
+        };
         let mut record = record.clone();
         record.vips = Some(vips);
         let write = Write::Put(Record::Node(record.clone()));
         let why = Why::StoreLease(station, record);
         if self.effects.ask(now, Effect::Store(vec![write]), why).is_err() {
             self.refuse_waiting(station, Refusal::Busy);
+        }
+    }
+
+    /// What was leased is durable, and counts.
+    pub(super) fn lease_stored(&mut self, now: Time, station: Station, record: NodeRecord) {
+        // Unless it was removed meanwhile, in the registry after this.
+        if self.members.get(&station.key).is_some() {
+            self.members.put(record);
+            self.resume(now, station);
         }
     }
 

@@ -66,8 +66,15 @@ impl<E> Outbox<E> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Effects<W> {
     ready: VecDeque<(EffectId, Effect)>,
-    waiting: BTreeMap<EffectId, (Time, W)>,
+    waiting: BTreeMap<EffectId, Question<W>>,
     next: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Question<W> {
+    /// When the answer is due; `None`: it is late already.
+    due: Option<Time>,
+    why: W,
 }
 
 impl<W> Default for Effects<W> {
@@ -84,21 +91,38 @@ impl<W> Effects<W> {
         }
         let id = EffectId(self.next);
         self.next += 1;
-        self.waiting.insert(id, (now + EFFECT_PATIENCE, why));
+        self.waiting.insert(id, Question { due: Some(now + EFFECT_PATIENCE), why });
         self.ready.push_back((id, effect));
         Ok(())
     }
 
-    /// What the answer with this id is for; `None` if it comes too late.
+    /// What the answer with this id is for; `None` if nobody waits for it.
     pub(crate) fn answered(&mut self, id: EffectId) -> Option<W> {
-        self.waiting.remove(&id).map(|(_, why)| why)
+        self.waiting.remove(&id).map(|question| question.why)
     }
 
-    /// The questions that have not been answered in time.
-    pub(crate) fn expired(&mut self, now: Time) -> Vec<W> {
-        let late: Vec<_> =
-            self.waiting.iter().filter(|(_, (by, _))| *by <= now).map(|(id, _)| *id).collect();
-        late.into_iter().filter_map(|id| self.answered(id)).collect()
+    /// The questions that have not been answered in time, each once. Those that
+    /// `change_things` stay open: a late answer to them still counts, since what
+    /// was asked for may have happened.
+    pub(crate) fn expired(&mut self, now: Time, change_things: impl Fn(&W) -> bool) -> Vec<W>
+    where
+        W: Clone,
+    {
+        let mut late = Vec::new();
+        self.waiting.retain(|_, question| {
+            if question.due.is_none_or(|due| due > now) {
+                return true;
+            }
+            question.due = None;
+            late.push(question.why.clone());
+            change_things(&question.why)
+        });
+        late
+    }
+
+    /// Whether a question for this reason is open.
+    pub(crate) fn is_open(&self, is: impl Fn(&W) -> bool) -> bool {
+        self.waiting.values().any(|question| is(&question.why))
     }
 
     pub(crate) fn poll(&mut self) -> Option<(EffectId, Effect)> {
@@ -106,6 +130,6 @@ impl<W> Effects<W> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.waiting.values().map(|(by, _)| *by).min()
+        self.waiting.values().filter_map(|question| question.due).min()
     }
 }

@@ -410,6 +410,12 @@ impl Terminal {
         }
     }
 
+    /// Whether the coordinator has named a key for this node that is not the one
+    /// seen first: what [`TerminalCommand::Trust`] would accept.
+    pub fn has_changed_key(&self, name: &NodeName) -> bool {
+        self.pins.is_offered(name)
+    }
+
     /// An application sends to `vip` and there is no tunnel that could carry it.
     pub fn handle_miss(&mut self, now: Time, vip: IpAddr) {
         if let Some(domain) = &self.domain
@@ -527,7 +533,7 @@ impl Terminal {
                 }
                 Timer::Requests => self.send_requests(now),
                 Timer::Effects => {
-                    let late = self.effects.expired(now);
+                    let late = self.effects.expired(now, |()| true);
                     // Pins that cannot be read are as none: better than no tunnel.
                     self.pins_loaded |= !late.is_empty();
                 }

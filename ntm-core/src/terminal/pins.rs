@@ -68,6 +68,11 @@ impl Pins {
         Some(record(name, key))
     }
 
+    /// Whether there is a changed key of `name` to accept.
+    pub(super) fn is_offered(&self, name: &NodeName) -> bool {
+        self.offered.contains_key(name)
+    }
+
     /// A person accepts the changed key of `name`; what to store, if there was
     /// one.
     pub(super) fn trust(&mut self, name: &NodeName) -> Option<Write> {

@@ -2,7 +2,7 @@
 //! deserves a look, DEBUG with addresses for who wants to follow the signalling.
 
 use ntm_core::Time;
-use ntm_core::coordinator::CoordinatorEvent;
+use ntm_core::coordinator::{CoordinatorEvent, Failure};
 use ntm_core::machine::{Sent, SignalTrace};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{Cause, Phase, TerminalEvent};
@@ -86,12 +86,22 @@ pub(super) fn coordinator(at: Time, event: &CoordinatorEvent) {
         }
         CoordinatorEvent::Directed { path, relayed } => debug!(%path, relayed, "directed"),
         CoordinatorEvent::Refused { name, refusal } => debug!(%name, "refused: {refusal}"),
-        CoordinatorEvent::MembersChanged { members } => info!(members, "members changed"),
+        CoordinatorEvent::MembersChanged { name, members } => {
+            info!(%name, members, "members changed");
+        }
+        CoordinatorEvent::MemberNotStored { name, failure } => {
+            let said = said(failure);
+            warn!(%name, "a change of members is not stored: {said}");
+        }
         CoordinatorEvent::Failure(failure) => {
-            let said = failure.said.as_deref().unwrap_or("it did not answer in time");
+            let said = said(failure);
             warn!(wanted = failure.wanted, "a plugin failed: {said}");
         }
     }
+}
+
+pub(super) fn said(failure: &Failure) -> &str {
+    failure.said.as_deref().unwrap_or("it did not answer in time")
 }
 
 pub(super) fn relay(at: Time, event: &RelayEvent) {

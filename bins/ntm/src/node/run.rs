@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ntm_core::Time;
 use ntm_core::address::{Leg, Prefix};
-use ntm_core::coordinator::{CoordinatorEvent, Member};
+use ntm_core::coordinator::{Coordinator, CoordinatorEvent, Member, MembershipError};
 use ntm_core::id::{NodeName, PathId, SessionId};
 use ntm_core::machine::{Effect, Outcome};
 use ntm_core::plugin::{Addr, Change, InterfaceSettings, PluginError, Snapshot, TxPacket};
@@ -47,6 +47,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Waiting {
     pings: Vec<Ping>,
+    /// Clients that wait until a change of a member is durable.
+    members: Vec<(NodeName, oneshot::Sender<Response>)>,
     look: Option<Time>,
     traffic: BTreeMap<PathId, Traffic>,
     settings: Option<InterfaceSettings>,
@@ -215,8 +217,22 @@ impl Node {
                 }
                 Output::Coordinator(event) => {
                     log::coordinator(now, &event);
-                    if let CoordinatorEvent::Session { id, open } = event {
-                        self.mailbox.set_known(id, open);
+                    match event {
+                        CoordinatorEvent::Session { id, open } => self.mailbox.set_known(id, open),
+                        CoordinatorEvent::MembersChanged { name, .. } => {
+                            self.member_changed(&name, Response::Ok(Value::Null));
+                        }
+                        CoordinatorEvent::MemberNotStored { name, failure } => {
+                            let message = format!("not stored: {}", log::said(&failure));
+                            self.member_changed(&name, Response::Error(message));
+                        }
+                        CoordinatorEvent::Ready { .. }
+                        | CoordinatorEvent::Signal(_)
+                        | CoordinatorEvent::Registered { .. }
+                        | CoordinatorEvent::Gone { .. }
+                        | CoordinatorEvent::Directed { .. }
+                        | CoordinatorEvent::Refused { .. }
+                        | CoordinatorEvent::Failure(_) => {}
                     }
                 }
                 Output::Relay(event) => {
@@ -388,36 +404,51 @@ impl Node {
                 return self.begin_ping(now, name, timeout_ms, answer);
             }
             Request::Trust { name } => match &mut self.machines.terminal {
-                Some(terminal) => {
+                Some(terminal) if terminal.has_changed_key(&name) => {
                     terminal.handle_command(now, TerminalCommand::Trust(name));
                     Response::Ok(Value::Null)
                 }
+                Some(_) => Response::Error(format!(
+                    "no changed key of {name} has been seen; nothing to accept"
+                )),
                 None => Response::Error("this node is no terminal".into()),
             },
             Request::MemberAdd { name, public_key, roles } => {
                 let member = Member { name, key: public_key, roles };
-                self.with_coordinator(|coordinator| coordinator.add_member(now, member))
+                let name = member.name.clone();
+                return self.change_member(name, answer, |dc| dc.add_member(now, member));
             }
             Request::MemberRemove { name } => {
-                self.with_coordinator(|coordinator| coordinator.remove_member(now, &name))
+                return self.change_member(name.clone(), answer, |dc| dc.remove_member(now, &name));
             }
         };
         // The client may have gone; that is its right.
         let _gone = answer.send(response);
     }
 
-    fn with_coordinator(
+    /// Changes a member; the client is answered when that is durable.
+    fn change_member(
         &mut self,
-        act: impl FnOnce(
-            &mut ntm_core::coordinator::Coordinator,
-        ) -> Result<(), ntm_core::coordinator::MembershipError>,
-    ) -> Response {
-        match &mut self.machines.coordinator {
-            Some(coordinator) => match act(coordinator) {
-                Ok(()) => Response::Ok(Value::Null),
-                Err(error) => Response::Error(error.to_string()),
-            },
-            None => Response::Error("this node is no coordinator".into()),
+        name: NodeName,
+        answer: oneshot::Sender<Response>,
+        change: impl FnOnce(&mut Coordinator) -> Result<(), MembershipError>,
+    ) {
+        let begun = match &mut self.machines.coordinator {
+            Some(coordinator) => change(coordinator).map_err(|error| error.to_string()),
+            None => Err("this node is no coordinator".into()),
+        };
+        match begun {
+            Ok(()) => self.waiting.members.push((name, answer)),
+            Err(message) => drop(answer.send(Response::Error(message))),
+        }
+    }
+
+    /// Answers the client that has waited longest for a change of this member.
+    fn member_changed(&mut self, name: &NodeName, response: Response) {
+        let waiting = &mut self.waiting.members;
+        if let Some(at) = waiting.iter().position(|(of, _)| of == name) {
+            // The client may have gone; that is its right.
+            let _gone = waiting.remove(at).1.send(response);
         }
     }
 

@@ -4,6 +4,7 @@
 mod handshakes;
 mod members;
 mod reflection;
+mod registry;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::*;
 use crate::address::{Candidate, TransportId, TransportKind};
 use crate::client::prologue;
 use crate::crypto::{Identity, Initiator};
-use crate::id::{Epoch, PathId, SessionId, Side};
+use crate::id::{Epoch, PathId, PublicKey, SessionId, Side};
 use crate::machine::{SignalSession, TransportFacts};
 use crate::plugin::memory::Sequential;
 use crate::plugin::{Begin, MemberRole, Plan, PlanRequest, Record, Vip as _, Write};
@@ -31,6 +32,8 @@ struct World {
     /// Addresses that were given back to the allocator.
     released: Vec<Vips>,
     stored: Vec<Write>,
+    /// Plugins do not answer: what they were asked.
+    unanswered: Option<Vec<(EffectId, Effect)>>,
     /// What the coordinator has sent and nobody has looked at.
     sent: Vec<(SocketAddr, Vec<u8>)>,
 }
@@ -70,6 +73,17 @@ impl World {
 
     /// One that finds these records in its registry.
     fn restored(records: Vec<Record>) -> Self {
+        let mut world = Self::starting();
+        let (id, effect) = world.coordinator.poll_effect().unwrap();
+        assert_eq!(effect, Effect::Load);
+        let loaded = Outcome::Loaded(Ok((records, world.vips.ranges())));
+        world.coordinator.handle_outcome(world.now, id, loaded);
+        world.drain();
+        world
+    }
+
+    /// One that has just asked for its registry's contents.
+    fn starting() -> Self {
         let mut rng = Rng::from_seed([9; 32]);
         let identity = Identity::generate(&mut rng);
         let key = identity.public();
@@ -89,7 +103,7 @@ impl World {
         let now = Time::ZERO + Duration::from_secs(100);
         let coordinator = Coordinator::new(now, node, config, rng.split());
         let vips = Sequential::default();
-        let mut world = Self {
+        Self {
             now,
             rng,
             key,
@@ -97,18 +111,17 @@ impl World {
             vips,
             released: Vec::new(),
             stored: Vec::new(),
+            unanswered: None,
             sent: Vec::new(),
-        };
-        let (id, effect) = world.coordinator.poll_effect().unwrap();
-        assert_eq!(effect, Effect::Load);
-        let loaded = Outcome::Loaded(Ok((records, world.vips.ranges())));
-        world.coordinator.handle_outcome(now, id, loaded);
-        world.drain();
-        world
+        }
     }
 
     fn drain(&mut self) {
         while let Some((id, effect)) = self.coordinator.poll_effect() {
+            if let Some(unanswered) = &mut self.unanswered {
+                unanswered.push((id, effect));
+                continue;
+            }
             let outcome = match effect {
                 Effect::Store(writes) => {
                     self.stored.extend(writes);
