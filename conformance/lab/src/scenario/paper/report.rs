@@ -211,8 +211,10 @@ impl Phases {
 impl Ways<f64> {
     fn middle(moves: &[&Move], get: fn(&Move) -> Self) -> Self {
         let of = |way: fn(&Self) -> f64| {
-            let micros: Vec<_> = moves.iter().map(|one| (way(&get(one)) * 1e3) as u64).collect();
-            median(&micros).map_or(f64::NAN, |micros| micros as f64 / 1e3)
+            let mut sorted: Vec<_> = moves.iter().map(|one| way(&get(one))).collect();
+            sorted.sort_by(f64::total_cmp);
+            // The lower one of two; infinite where nothing came back.
+            sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
         };
         Self { down: of(|ways| ways.down), up: of(|ways| ways.up) }
     }
