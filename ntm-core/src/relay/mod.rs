@@ -203,7 +203,7 @@ impl Relay {
 
     /// The second of the coordinator's calendar.
     fn unix(&self, now: Time) -> Option<u64> {
-        self.calendar.map(|(unix, at)| unix + now.since(at).as_secs())
+        self.calendar.map(|(unix, at)| unix.saturating_add(now.since(at).as_secs()))
     }
 
     fn handle_relay_direction(&mut self, direction: &RelayDirection) {

@@ -1,5 +1,5 @@
 use super::codec::{Put as _, Reader};
-use super::{Envelope, Kind, WireError};
+use super::{Envelope, Kind, LARGEST, WireError};
 use crate::id::Side;
 
 /// Proves that an address receives: 16 bytes a responder under load asks for.
@@ -119,13 +119,17 @@ impl Handshake1 {
     /// Reads the bytes.
     ///
     /// # Errors
-    /// Another kind, an unknown role, or shorter than the least Noise message.
+    /// Another kind, an unknown role, shorter than the least Noise message, or
+    /// longer than any datagram of ours: it may be kept until it is confirmed.
     pub fn parse(datagram: &[u8]) -> Result<Self, WireError> {
         let (envelope, role, mut reader) = open(datagram, Kind::Handshake1)?;
         let cookie = reader.array()?;
         let noise = reader.rest();
         if noise.len() < 96 {
             return Err(WireError::Truncated);
+        }
+        if datagram.len() > LARGEST {
+            return Err(WireError::Value("length of a first message"));
         }
         let (side, id) = (envelope.side(), envelope.id);
         Ok(Self { role, id, side, cookie, noise: noise.to_vec() })
@@ -194,6 +198,18 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _ = (Handshake1::parse(&bytes), Handshake2::parse(&bytes), Cookie::parse(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_first_message_is_not_longer_than_a_datagram_of_ours() {
+        let message = |noise| {
+            let (role, side, noise) = (RoleTag::Terminal, Side::Lower, vec![1; noise]);
+            Handshake1 { role, id: [0; 16], side, cookie: NO_COOKIE, noise }.emit()
+        };
+        let most = LARGEST - Envelope::LEN - 16;
+        for (noise, is_read) in [(95, false), (96, true), (most, true), (most + 1, false)] {
+            assert_eq!(Handshake1::parse(&message(noise)).is_ok(), is_read, "{noise} bytes");
         }
     }
 
