@@ -1,22 +1,26 @@
-//! A terminal, with the test in the place of its coordinator and of its peer:
-//! prologues, key derivations and sealing, made here from `docs/PROTOCOL.md`
-//! alone, are the ones that the machine has.
+//! A terminal, with the test in the place of its coordinator and of its peer,
+//! and a coordinator, with the test in the place of a relay: prologues, key
+//! derivations and sealing, made here from `docs/PROTOCOL.md` alone, are the
+//! ones that the machines have.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ntm_core::address::{Candidate, Leg, TransportId, TransportKind, Vips};
 use ntm_core::client::CoordinatorAddress;
-use ntm_core::crypto::{DataKey, Established, Identity, Responder, Secret, Suite, Suites};
+use ntm_core::coordinator::{Clocks, Coordinator, CoordinatorConfig, Member, RelayQuota};
+use ntm_core::crypto::{
+    DataKey, Established, Identity, Initiator, Responder, Secret, Suite, Suites,
+};
 use ntm_core::id::{Epoch, NodeName, PathId, SessionId, Side};
 use ntm_core::machine::{Effect, Node, Outcome, TransportFacts};
 use ntm_core::plugin::{LocalAddress, LocalInterface, MemberRole, Route, Snapshot};
 use ntm_core::terminal::{Mode, Terminal, TerminalCommand, TerminalConfig, TerminalEvent};
 use ntm_core::tunnel::{Direction, TableEvent};
 use ntm_core::wire::{
-    Control, CoordinatorAnswer, Envelope, HEADER, Handshake1, Handshake2, Header, Kind, NodeHello,
-    PeerInfo, Reason, RegistrationResponse, RoleTag, RouteDirection, Signal, SignalBody, Target,
-    TunnelAnswer, TunnelHello,
+    Control, CoordinatorAnswer, Envelope, HEADER, Handshake1, Handshake2, Header, Kind, NO_COOKIE,
+    NodeHello, PeerInfo, Reason, RegistrationRequest, RegistrationResponse, RequestId, RoleTag,
+    RouteDirection, Signal, SignalBody, Target, TunnelAnswer, TunnelHello,
 };
 use ntm_core::{Rng, Time};
 
@@ -76,18 +80,18 @@ fn of_kind(sent: &[(Leg, Vec<u8>)], to: Ipv4Addr, kind: Kind) -> Vec<u8> {
     sent.iter().find(wanted).map(|(_, datagram)| datagram.clone()).expect("it was sent")
 }
 
-fn terminal(identity: &Identity, dc: &Identity) -> Terminal {
-    let node = Node {
+fn node(identity: &Identity, text: &str) -> Node {
+    let kind = TransportKind::UDP;
+    Node {
         identity: identity.clone(),
-        name: name("mn.example"),
+        name: name(text),
         unix_at_zero: 1_700_000_000,
-        transports: vec![TransportFacts {
-            kind: TransportKind::UDP,
-            port: 4330,
-            ipv4: true,
-            ipv6: false,
-        }],
-    };
+        transports: vec![TransportFacts { kind, port: 4330, ipv4: true, ipv6: false }],
+    }
+}
+
+fn terminal(identity: &Identity, dc: &Identity) -> Terminal {
+    let node = node(identity, "mn.example");
     let coordinator =
         CoordinatorAddress { key: dc.public(), addresses: vec![Candidate::udp(at(DC))] };
     let config = TerminalConfig {
@@ -111,35 +115,37 @@ fn terminal(identity: &Identity, dc: &Identity) -> Terminal {
     mn
 }
 
-/// The coordinator's end of its session with the terminal.
+/// Our end of a session between a node and a coordinator.
 struct Session {
     id: SessionId,
+    /// Which end we are.
+    side: Side,
     send: DataKey,
     receive: DataKey,
     counter: u64,
 }
 
 impl Session {
-    fn new(id: SessionId, keys: &Established) -> Self {
+    fn new(id: SessionId, side: Side, keys: &Established) -> Self {
         let key = |secret: &Secret| {
             let derived = derive(secret.expose(), &[b"ntm ctl v1"]);
             DataKey::new(Suite::ChaCha20Poly1305, &Secret::new(derived))
         };
-        Self { id, send: key(&keys.send), receive: key(&keys.receive), counter: 0 }
+        Self { id, side, send: key(&keys.send), receive: key(&keys.receive), counter: 0 }
     }
 
-    fn say(&mut self, mn: &mut Terminal, signal: &Signal) {
-        let envelope = Envelope::new(Kind::Signalling, Side::Lower, self.id.0);
+    fn say(&mut self, signal: &Signal) -> Vec<u8> {
+        let envelope = Envelope::new(Kind::Signalling, self.side, self.id.0);
         let header = Header::new(envelope, Epoch::default(), self.counter).emit();
         let mut text = signal.emit();
         let tag = self.send.seal(self.counter, &header, &mut text);
         self.counter += 1;
-        mn.handle_datagram(NOW, &leg(DC), &[&header[..], &text, &tag].concat());
+        [&header[..], &text, &tag].concat()
     }
 
     fn hear(&self, datagram: &[u8]) -> Signal {
         let header = Header::parse(datagram).expect("a header");
-        assert_eq!((header.envelope.id, header.envelope.lower), (self.id.0, false));
+        assert_eq!((header.envelope.id, header.envelope.side()), (self.id.0, self.side.other()));
         let text = open(&self.receive, datagram).expect("sealed for us");
         Signal::parse(&text).expect("a signalling message")
     }
@@ -168,7 +174,7 @@ fn register(mn: &mut Terminal, dc: &Identity, node: &Identity) -> Session {
     let second =
         Handshake2 { role: RoleTag::Terminal, id: first.id, side: Side::Lower, noise }.emit();
     mn.handle_datagram(NOW, &leg(DC), &second);
-    let mut session = Session::new(id, &keys);
+    let mut session = Session::new(id, Side::Lower, &keys);
     let (sent, _) = drain(mn);
     let request = session.hear(&of_kind(&sent, DC, Kind::Signalling));
     let SignalBody::RegistrationRequest(body) = &request.body else {
@@ -189,7 +195,8 @@ fn register(mn: &mut Terminal, dc: &Identity, node: &Identity) -> Session {
         ticket_key: None,
     };
     let body = SignalBody::RegistrationResponse(response);
-    session.say(mn, &Signal { request: request.request, body });
+    let response = session.say(&Signal { request: request.request, body });
+    mn.handle_datagram(NOW, &leg(DC), &response);
     let (sent, _) = drain(mn);
     let proof = session.hear(&of_kind(&sent, DC, Kind::Signalling));
     assert_eq!(proof.body, SignalBody::KeepAlive { token: Some([3; 8]) }, "D-REG-3");
@@ -221,8 +228,9 @@ fn direct(mn: &mut Terminal, session: &mut Session, cn: &Identity) -> PathId {
         pacing: Duration::from_millis(20),
         relays: Vec::new(),
     };
-    session
-        .say(mn, &Signal { request: asked.request, body: SignalBody::RouteDirection(direction) });
+    let body = SignalBody::RouteDirection(direction);
+    let directed = session.say(&Signal { request: asked.request, body });
+    mn.handle_datagram(NOW, &leg(DC), &directed);
     path
 }
 
@@ -302,4 +310,77 @@ fn tunnel(suite: Suite) {
 fn a_terminal_agrees_with_the_drawing_on_every_key() {
     tunnel(Suite::ChaCha20Poly1305);
     tunnel(Suite::Aes256Gcm);
+}
+
+/// A coordinator with one member, a relay.
+fn coordinator(dc: &Identity, relay: &Identity) -> Coordinator {
+    let member =
+        Member { name: name("rs.example"), key: relay.public(), roles: MemberRole::Relay.into() };
+    let config = CoordinatorConfig {
+        public: vec![at(DC)],
+        members: vec![member],
+        quota: RelayQuota::default(),
+        clocks: Clocks::default(),
+    };
+    let node = node(dc, "dc.example");
+    let mut coordinator = Coordinator::new(NOW, node, config, Rng::from_seed([1; 32]));
+    while let Some((id, effect)) = coordinator.poll_effect() {
+        let outcome = match effect {
+            Effect::Load => Outcome::Loaded(Ok((Vec::new(), Vec::new()))),
+            _ => Outcome::Stored(Ok(())),
+        };
+        coordinator.handle_outcome(NOW, id, outcome);
+    }
+    coordinator
+}
+
+#[test]
+fn a_coordinator_agrees_with_the_drawing_on_the_key_of_tickets() {
+    let mut rng = Rng::from_seed([9; 32]);
+    let [dc, relay] = [(); 2].map(|()| Identity::generate(&mut rng));
+    let mut coordinator = coordinator(&dc, &relay);
+    let mut said = |datagram: &[u8]| {
+        coordinator.handle_datagram(NOW, &leg(CN), datagram);
+        let mut answer = Vec::new();
+        coordinator.poll_transmit(&mut answer).expect("an answer");
+        answer
+    };
+
+    let role = MemberRole::Relay;
+    let hello = NodeHello { epoch: Epoch(7), began: 0, name: name("rs.example"), role };
+    let begun = Initiator {
+        seed: [2; 32],
+        responder: dc.public(),
+        prologue: prologue_of_coordinator(),
+        payload: hello.emit(),
+    };
+    let first = Handshake1 {
+        role: RoleTag::Coordinator,
+        id: [8; 16],
+        side: Side::Higher,
+        cookie: NO_COOKIE,
+        noise: begun.message(&relay).expect("a usable key"),
+    };
+    let second = Handshake2::parse(&said(&first.emit())).expect("message 2");
+    assert_eq!((second.id, second.side), ([8; 16], Side::Lower));
+    let keys = begun.finish(&relay, &second.noise).expect("the prologue is the same");
+    let answer = CoordinatorAnswer::parse(&keys.payload).expect("a Coordinator Answer");
+    let mut session = Session::new(answer.session.expect("a member"), Side::Higher, &keys);
+
+    let epoch = Epoch(7);
+    let claimed = vec![Candidate::udp(at(CN))];
+    let body = RegistrationRequest { epoch, claimed, paths: Vec::new(), token: None };
+    let body = SignalBody::RegistrationRequest(body);
+    let request = RequestId::of_node(3);
+    let asked = session.say(&Signal { request, body });
+    let response = session.hear(&said(&asked));
+    assert_eq!(response.request, request);
+    let SignalBody::RegistrationResponse(body) = response.body else {
+        panic!("{response:?} is no Registration Response")
+    };
+    let public = relay.public();
+    let key = derive(dc.private().expose(), &[b"ntm ticket key v1", public.as_bytes()]);
+    assert_eq!(body.ticket_key, Some(Secret::new(key)));
+    assert_eq!((body.lifetime, body.keep_alive, body.vips), (35, 10, Vips::default()));
+    assert_eq!((body.observed, body.epoch_seen), (Candidate::udp(at(CN)), epoch));
 }
