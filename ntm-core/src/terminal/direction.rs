@@ -33,7 +33,7 @@ const EARLY_BYTES: usize = 1536;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Requests {
     open: BTreeMap<RequestId, Request>,
-    refused: BTreeMap<Target, Time>,
+    refused: BTreeMap<Target, (Time, Refusal)>,
     early: VecDeque<Early>,
 }
 
@@ -87,11 +87,16 @@ impl Terminal {
     /// Asks the coordinator for a direction, unless that is under way or has
     /// just been refused.
     pub(super) fn ask_for(&mut self, now: Time, target: Target, path: Option<PathId>) {
-        self.requests.refused.retain(|_, until| *until > now);
-        if self.requests.is_open(&target, path)
-            || self.requests.refused.contains_key(&target)
-            || self.requests.open.len() == MOST_REQUESTS
-        {
+        self.requests.refused.retain(|_, (until, _)| *until > now);
+        if let Some((_, refusal)) = self.requests.refused.get(&target) {
+            // Who asks for a name waits for an answer; a packet does not.
+            if matches!(target, Target::Name(_)) {
+                let refusal = Some(*refusal);
+                self.out.event(TerminalEvent::NoDirection { target, refusal });
+            }
+            return;
+        }
+        if self.requests.is_open(&target, path) || self.requests.open.len() == MOST_REQUESTS {
             return;
         }
         let id = RequestId::of_node(self.rng.number());
@@ -152,7 +157,7 @@ impl Terminal {
 
     pub(super) fn handle_refusal(&mut self, now: Time, id: RequestId, refusal: Refusal) {
         let Some(request) = self.requests.open.remove(&id) else { return };
-        self.requests.refused.insert(request.target.clone(), now + REFUSED_FOR);
+        self.requests.refused.insert(request.target.clone(), (now + REFUSED_FOR, refusal));
         if refusal == Refusal::Unregistered {
             self.register(now, Vec::new());
         }
