@@ -15,7 +15,6 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(crate) domain: Domain,
     pub(crate) core: Site,
-    pub(crate) home: Site,
     pub(crate) dc: Host,
     pub(crate) rs: Host,
     /// Behind a NAT,
@@ -25,7 +24,7 @@ pub(crate) struct World {
     /// and in the open.
     pub(crate) bn: Host,
     /// Their routers live as long as these.
-    _office: Site,
+    _private: [Site; 2],
     _lab: Lab,
 }
 
@@ -45,7 +44,7 @@ impl World {
         let (mn, cn, bn) = (host("mn", &home), host("cn", &office), host("bn", &core));
         let program = Path::new(env!("CARGO_BIN_EXE_ntm"));
         let domain = Domain::new(program, &folder, &["dc", "rs", "mn", "cn", "bn"]).unwrap();
-        Self { folder, domain, core, home, dc, rs, mn, cn, bn, _office: office, _lab: lab }
+        Self { folder, domain, core, dc, rs, mn, cn, bn, _private: [home, office], _lab: lab }
     }
 
     /// Coordinator and relay.

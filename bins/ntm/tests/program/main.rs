@@ -11,6 +11,10 @@
 #[cfg(target_os = "linux")]
 mod clean;
 #[cfg(target_os = "linux")]
+mod commands;
+#[cfg(target_os = "linux")]
+mod conflicts;
+#[cfg(target_os = "linux")]
 mod domain;
 #[cfg(target_os = "linux")]
 mod refusals;
@@ -28,6 +32,12 @@ fn main() -> std::process::ExitCode {
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Processes are counted and looked for: tests do not run beside each other.
     arguments.test_threads.get_or_insert(1);
-    let rooms = [refusals::trials(), signals::trials(), clean::trials()];
+    let rooms = [
+        refusals::trials(),
+        conflicts::trials(),
+        signals::trials(),
+        commands::trials(),
+        clean::trials(),
+    ];
     libtest_mimic::run(&arguments, rooms.into_iter().flatten().collect()).exit_code()
 }
