@@ -20,6 +20,8 @@ pub(super) struct Attempt {
     id: [u8; 16],
     initiator: Initiator,
     cookie: CookieValue,
+    /// A cookie has been answered since the last copy that was due.
+    hastened: bool,
     backoff: Backoff,
 }
 
@@ -39,7 +41,7 @@ impl Attempt {
             payload: hello.emit(),
         };
         let backoff = Backoff::patient(cx.now, rtt);
-        Self { id: cx.rng.bytes(), initiator, cookie: NO_COOKIE, backoff }
+        Self { id: cx.rng.bytes(), initiator, cookie: NO_COOKIE, hastened: false, backoff }
     }
 
     pub(super) fn id(&self) -> &[u8; 16] {
@@ -60,11 +62,12 @@ impl Attempt {
 
     /// The round trip, if the answer can only be to the one copy that was sent.
     pub(super) fn round_trip(&self, now: Time) -> Option<Duration> {
-        (self.backoff.copies() == 1).then(|| now.since(self.backoff.started()))
+        (self.backoff.copies() == 1 && !self.hastened).then(|| now.since(self.backoff.started()))
     }
 
     pub(super) fn send<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>, legs: &[Leg]) {
         self.backoff.sent(cx.now, cx.rng);
+        self.hastened = false;
         self.emit(cx, legs);
     }
 
@@ -74,10 +77,11 @@ impl Attempt {
         cookie: CookieValue,
         legs: &[Leg],
     ) {
-        // A forged cookie costs one repetition, not one for each forgery.
-        if self.cookie != cookie && self.backoff.copies() < MOST_COPIES {
+        // Forged ones cost one repetition for each copy, and no copies.
+        if self.cookie != cookie && !self.hastened {
             self.cookie = cookie;
-            self.send(cx, legs);
+            self.hastened = true;
+            self.emit(cx, legs);
         }
     }
 

@@ -21,6 +21,8 @@ mod remote;
 mod session;
 mod setup;
 mod status;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod upgrade;
 

@@ -33,6 +33,9 @@ pub(super) struct Attempt {
     initiator: Initiator,
     slot: u8,
     cookie: CookieValue,
+    /// A cookie has been answered since the last copy that was due: one forged
+    /// after it waits.
+    hastened: bool,
     backoff: Backoff,
     /// The ways to try, each with the time of its first copy.
     targets: Vec<(Time, Leg)>,
@@ -107,6 +110,7 @@ impl Tunnel {
                 initiator,
                 slot,
                 cookie: NO_COOKIE,
+                hastened: false,
                 backoff,
                 targets: Vec::new(),
                 tried: 0,
@@ -136,6 +140,7 @@ impl Tunnel {
                 return;
             }
             attempt.backoff.sent(cx.now, cx.rng);
+            attempt.hastened = false;
             attempt.targets[..started].iter().map(|(_, leg)| *leg).collect()
         } else {
             let tried = attempt.tried.min(started);
@@ -161,14 +166,17 @@ impl Tunnel {
         }
     }
 
-    /// The peer is busy and asks for a cookie.
+    /// The peer is busy and asks for a cookie. Anybody may say so who knows the
+    /// Path ID: believed is who was asked, once for each copy, and the attempt
+    /// lasts as long as without.
     pub(super) fn handle_cookie(&mut self, cx: &mut Cx<'_>, leg: &Leg, cookie: &Cookie) {
         if let Some(attempt) = &mut self.attempt
             && attempt.cookie != cookie.cookie
-            && attempt.backoff.copies() < MOST_COPIES
+            && !attempt.hastened
+            && attempt.first_copy_to(leg).is_some_and(|at| at <= cx.now)
         {
             attempt.cookie = cookie.cookie;
-            attempt.backoff.sent(cx.now, cx.rng);
+            attempt.hastened = true;
             self.send_first_message(cx, &[*leg]);
         }
     }
@@ -244,7 +252,7 @@ impl Tunnel {
             peer_slot: answer.slot,
             suite: answer.suite,
         };
-        let rtt = (attempt.backoff.copies() == 1)
+        let rtt = (attempt.backoff.copies() == 1 && !attempt.hastened)
             .then(|| attempt.first_copy_to(leg))
             .flatten()
             .map(|at| cx.now.since(at));
