@@ -61,6 +61,14 @@ impl Cx<'_> {
         self.node.leg_to(candidate).filter(|_| has_family)
     }
 
+    /// The way to where a peer is said to be, if the address is of one of these
+    /// scopes: a false word must not make us talk to our own programs, or to
+    /// everybody in a network.
+    pub(super) fn leg_to_peer(&self, candidate: &Candidate, scopes: &[Scope]) -> Option<Leg> {
+        let leads_there = scopes.contains(&Scope::of(candidate.addr.ip()));
+        self.leg_to(candidate).filter(|_| leads_there)
+    }
+
     /// Whether a NAT lies between us and the coordinator in this family.
     pub(super) fn is_natted(&self, ipv6: bool) -> bool {
         self.observed

@@ -8,7 +8,7 @@ use super::event::{Phase, TerminalEvent};
 use super::remote::{PROBES, Why};
 use super::tunnel::Tunnel;
 use crate::Time;
-use crate::address::{Candidate, Leg};
+use crate::address::{Candidate, Leg, Scope};
 use crate::id::Epoch;
 use crate::machine::Backoff;
 use crate::wire::{Control, Punch, RouteDirection, Token, TunnelRequest, TunnelResponse};
@@ -188,8 +188,14 @@ impl Tunnel {
             return Vec::new();
         }
         let keep = self.selected.map(|selected| selected.leg);
-        let legs: Vec<_> =
-            direction.candidates.iter().filter_map(|candidate| cx.leg_to(candidate)).collect();
+        let scopes = [Scope::Global, Scope::Private];
+        let mut legs: Vec<Leg> = Vec::new();
+        for leg in direction.candidates.iter().filter_map(|c| cx.leg_to_peer(c, &scopes)) {
+            // Named twice, an address is still asked once.
+            if !legs.contains(&leg) {
+                legs.push(leg);
+            }
+        }
         for leg in &legs {
             self.remotes.note(cx.now, leg, None, keep).named = true;
         }
@@ -303,7 +309,7 @@ impl Tunnel {
 
     fn note_candidate(&mut self, cx: &mut Cx<'_>, candidate: &Candidate) {
         let keep = self.selected.map(|selected| selected.leg);
-        if let Some(leg) = cx.leg_to(candidate)
+        if let Some(leg) = cx.leg_to_peer(candidate, &[Scope::Global])
             && self.remotes.get(&leg).is_none_or(|remote| !remote.named)
         {
             self.remotes.note(cx.now, &leg, None, keep).named = true;
