@@ -75,6 +75,8 @@ pub struct Terminal {
     redirect: bool,
     asks: Vec<Ask>,
     asked_routes: BTreeSet<IpAddr>,
+    /// Of these, so many were left when past ones were last forgotten.
+    routes_kept: usize,
     effects: Effects<()>,
     timers: Timers<Timer>,
     out: Outbox<TerminalEvent>,
@@ -96,6 +98,9 @@ enum Timer {
     Effects,
     Tunnel(PathId),
 }
+
+/// Destinations whose routes are remembered beyond those that matter now.
+const MOST_PAST_ROUTES: usize = 256;
 
 /// What a person or a program may ask of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +142,7 @@ impl Terminal {
             redirect: false,
             asks: Vec::new(),
             asked_routes: BTreeSet::new(),
+            routes_kept: 0,
             effects,
             timers: Timers::default(),
             out: Outbox::default(),
@@ -169,9 +175,7 @@ impl Terminal {
         snapshot: Snapshot,
         routes: &[(IpAddr, Option<Route>)],
     ) {
-        let destinations: BTreeSet<_> = self.destinations().into_iter().collect();
-        self.surroundings.keep_only(&destinations);
-        self.asked_routes.retain(|ip| destinations.contains(ip));
+        self.forget_past_routes();
         let verdict = self.surroundings.update(&self.node, snapshot, routes);
         let had_way = self.client.has_way();
         self.update_reachability();
@@ -184,6 +188,12 @@ impl Terminal {
             Verdict::Same => {}
         }
         self.settle(now);
+    }
+
+    fn forget_past_routes(&mut self) {
+        let destinations: BTreeSet<_> = self.destinations().into_iter().collect();
+        self.surroundings.keep_only(&destinations);
+        self.asked_routes.retain(|ip| destinations.contains(ip));
     }
 
     fn update_reachability(&mut self) {
@@ -604,6 +614,11 @@ impl Terminal {
             if !self.surroundings.is_known(ip) && self.asked_routes.insert(ip) {
                 let _full = self.effects.ask(now, Effect::Routes(vec![ip]), ());
             }
+        }
+        // A peer may be somewhere else with every datagram.
+        if self.asked_routes.len() > self.routes_kept + MOST_PAST_ROUTES {
+            self.forget_past_routes();
+            self.routes_kept = self.asked_routes.len();
         }
         Some(result)
     }

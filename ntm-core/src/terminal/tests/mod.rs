@@ -2,6 +2,7 @@
 
 mod coordinator;
 mod handshakes;
+mod peer;
 
 use std::net::SocketAddr;
 use std::time::Duration;
