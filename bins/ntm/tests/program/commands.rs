@@ -7,11 +7,11 @@ use std::process::{Command, Output};
 
 use ntm_lab::scenario::until;
 use ntm_lab::{Family, Process};
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
 use crate::domain::World;
-use crate::stage::{HUB, LIMIT, PRIVATE, PUBLIC, Stage, said};
+use crate::stage::{HUB, LIMIT, PRIVATE, PUBLIC, Stage, said, without};
 
 ntm_lab::trials![
     ping_says_over_which_path,
@@ -291,7 +291,7 @@ fn a_clamped_buffer_is_shown_and_no_warning() {
     ];
     stage.write("ntm.toml", &sections.join("\n"), 0o644);
     let mut dc = stage.start_deprived(stage.run(&[]), || {
-        remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN).unwrap();
+        without(&[CapabilitySet::NET_ADMIN]);
     });
     dc.wait_for_line("the registry is read", LIMIT).unwrap();
     let clamped = dc.lines_matching("UDP receive buffer: ");

@@ -16,6 +16,8 @@ mod commands;
 mod conflicts;
 #[cfg(target_os = "linux")]
 mod domain;
+#[cfg(all(target_os = "linux", feature = "lab"))]
+mod lab;
 #[cfg(target_os = "linux")]
 mod refusals;
 #[cfg(target_os = "linux")]
@@ -28,6 +30,10 @@ fn main() {}
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "lab")]
+    if let Ok(role) = std::env::var(lab::ROLE) {
+        lab::play(&role);
+    }
     ntm_lab::sandbox::enter();
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Processes are counted and looked for: tests do not run beside each other.
@@ -38,6 +44,8 @@ fn main() -> std::process::ExitCode {
         signals::trials(),
         commands::trials(),
         clean::trials(),
+        #[cfg(feature = "lab")]
+        lab::trials(),
     ];
     libtest_mimic::run(&arguments, rooms.into_iter().flatten().collect()).exit_code()
 }

@@ -6,11 +6,9 @@ use std::fs;
 use std::net::UdpSocket;
 
 use libtest_mimic::Trial;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use rustix::thread::CapabilitySet;
 
-use crate::stage::{HUB, LIMIT, PRIVATE, Stage, said};
+use crate::stage::{HUB, LIMIT, PRIVATE, Stage, hide, said, without};
 
 /// A hub with one thing wrong.
 struct Case {
@@ -306,17 +304,4 @@ impl Case {
         }
         drop(held);
     }
-}
-
-/// Takes these rights from what this thread starts, root or not.
-fn without(rights: &[CapabilitySet]) {
-    for right in rights {
-        remove_capability_from_bounding_set(*right).unwrap();
-    }
-}
-
-/// Lays an empty folder over this one, for this thread and what it starts.
-fn hide(folder: &str) {
-    unshare(CloneFlags::CLONE_NEWNS).unwrap();
-    mount(Some("none"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }

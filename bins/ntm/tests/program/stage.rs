@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use ntm_lab::{Netns, Process};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -153,6 +156,19 @@ impl Scene {
 pub(crate) fn said(process: &Process, stderr: bool) -> String {
     let lines = process.lines().into_iter().filter(|line| line.from_stderr == stderr);
     lines.map(|line| line.text + "\n").collect()
+}
+
+/// Takes these rights from what this thread starts, root or not.
+pub(crate) fn without(rights: &[CapabilitySet]) {
+    for right in rights {
+        remove_capability_from_bounding_set(*right).unwrap();
+    }
+}
+
+/// Lays an empty folder over this one, for this thread and what it starts.
+pub(crate) fn hide(folder: &str) {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(Some("none"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
 }
 
 fn list(folder: &Path, files: &mut BTreeSet<PathBuf>) {
