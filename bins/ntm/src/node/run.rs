@@ -162,7 +162,12 @@ impl Node {
         let watcher = &mut self.watcher;
         let looked = timeout(WATCHER_PATIENCE, async {
             let snapshot = watcher.snapshot().await?;
-            let routes = watcher.routes(&destinations).await?;
+            let mut routes = watcher.routes(&destinations).await?;
+            if routes.iter().any(Option::is_some) && routes.iter().any(Option::is_none) {
+                // A route may have come between two answers, and the rest would
+                // look like a second move.
+                routes = watcher.routes(&destinations).await?;
+            }
             Ok::<_, PluginError>((snapshot, routes))
         });
         match looked.await {
