@@ -7,6 +7,8 @@
 mod binding;
 mod event;
 mod forward;
+#[cfg(test)]
+mod tests;
 
 pub use event::{RelayConfig, RelayEvent, RelayStatus};
 pub use forward::{ForwardEvent, ForwardTable, Forwarder, Forwards, Verdict};
