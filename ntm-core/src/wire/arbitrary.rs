@@ -177,7 +177,8 @@ fn registration_request() -> impl Strategy<Value = RegistrationRequest> {
     (
         epoch(),
         vec(candidate(), 0..=RegistrationRequest::MOST_CLAIMED),
-        vec(path_ref(), 0..=RegistrationRequest::MOST_PATHS),
+        // As many as always fit.
+        vec(path_ref(), 0..=RegistrationRequest::MOST_PATHS - 3),
         option::of(any::<Token>()),
     )
         .prop_map(|(epoch, claimed, paths, token)| RegistrationRequest {
