@@ -11,7 +11,7 @@ mod forward;
 mod tests;
 
 pub use event::{RelayConfig, RelayEvent, RelayStatus};
-pub use forward::{ForwardEvent, ForwardTable, Forwarder, Forwards, Verdict};
+pub use forward::{BoundEnd, ForwardEvent, ForwardTable, Forwarder, Forwards, Limits, Verdict};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
