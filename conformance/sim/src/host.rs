@@ -335,6 +335,7 @@ impl Host {
     }
 
     /// Takes every output of every machine until there is none.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is of no concern here is kept")]
     pub(crate) fn drain(&mut self, now: Time, out: &mut Outputs) {
         let mut buffer = Vec::new();
         loop {

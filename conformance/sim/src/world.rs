@@ -239,6 +239,28 @@ impl World {
         self.settle(id);
     }
 
+    /// A person removes a host from the domain.
+    ///
+    /// # Panics
+    /// It is no member: a bug of the test.
+    pub fn expel(&mut self, id: HostId) {
+        let name = &self.makers[id.0].name;
+        if let Some(coordinator) = &mut self.hosts[0].roles.coordinator {
+            coordinator.remove_member(self.now, name).expect("it is a member");
+        }
+        self.settle(HostId(0));
+    }
+
+    /// Gives a host another key, which the coordinator takes for it, and starts
+    /// it again.
+    pub fn rekey(&mut self, id: HostId) {
+        let identity = Identity::from_private(Secret::new(self.rng.bytes()));
+        let key = identity.public();
+        self.makers[id.0].identity = identity;
+        self.enrol(id, key);
+        self.restart(id);
+    }
+
     /// Plugs a host in somewhere else, at once.
     pub fn move_host(&mut self, id: HostId, attachments: &[Attachment]) {
         self.hosts[id.0].attach(self.now, attachments);

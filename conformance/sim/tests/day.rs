@@ -1,5 +1,7 @@
 //! A day of protocol time: renewals, keep-alives, expiry, and no growth.
 
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "these are tests")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The coordinator or a relay goes away, and communication goes on.
 
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "these are tests")]
+
 mod common;
 
 use std::time::Duration;

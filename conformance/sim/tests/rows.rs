@@ -1,6 +1,8 @@
 //! Rows 1–5 of the decision table, for both families, whoever moves, in both
 //! modes: the same Path ID before and after, and the way that the row says.
 
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "these are tests")]
+
 mod common;
 
 use std::time::Duration;
