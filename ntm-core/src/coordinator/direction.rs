@@ -20,8 +20,9 @@ use crate::wire::{
 const MOST_EXCHANGES: usize = 65_536;
 /// Of these, begun by one node.
 const MOST_OF_ONE: usize = 64;
-/// Copies of a direction before its receiver counts as absent.
-const MOST_COPIES: u32 = 6;
+/// Copies of a direction before its receiver counts as absent, which the asker
+/// hears while it still asks: 8 s.
+const MOST_COPIES: u32 = 5;
 /// An answer is repeated on demand for this long.
 const REMEMBERED: Duration = Duration::from_secs(10);
 

@@ -256,6 +256,17 @@ fn one_member_has_few_directions_under_way() {
 }
 
 #[test]
+fn who_asks_for_a_silent_node_hears_that_it_is_away_while_it_still_asks() {
+    let mut world = World::new();
+    let [_, mut mn, cn] = three(&mut world);
+    let sent = world.says(&mut mn, asks(Target::Name(cn.name.clone()), None));
+    assert!(mn.hears(&sent).is_empty());
+    let sent = world.waits(Duration::from_secs(10));
+    let heard: Vec<_> = mn.hears(&sent).into_iter().map(|signal| signal.body).collect();
+    assert_eq!(heard, [SignalBody::Refusal(Refusal::Absent)]);
+}
+
+#[test]
 fn the_same_request_again_is_the_same_request() {
     let mut world = World::new();
     let [_, mut mn, cn] = three(&mut world);
