@@ -446,6 +446,9 @@ impl Client {
                 self.choose_legs(cx.node);
                 self.attempt = None;
                 self.session = None;
+                // It was the round trip to somebody who answered: whoever comes
+                // next is not to be asked at its pace for hours.
+                self.rtt = Rtt::default();
                 self.begin_handshake(cx);
                 return self.note_unreachable();
             }
