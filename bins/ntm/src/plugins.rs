@@ -52,7 +52,10 @@ impl<'a> Choice<'a> {
             ("watcher", _) => Err(self.unknown(&WATCHERS)),
             ("traversal", _) => self.open_traversal().map(drop),
             ("vip", _) => self.open_vip().map(drop),
-            ("interface", "tun") => self.decode::<ntm_interface_tun::Config>().map(drop),
+            ("interface", "tun") => {
+                let config: ntm_interface_tun::Config = self.decode()?;
+                config.check().map_err(|error| self.refused(&error))
+            }
             ("interface", _) => Err(self.unknown(&["tun"])),
             ("registry", "redb") => self.decode::<ntm_registry_redb::Config>().map(drop),
             (_, _) => Err(self.unknown(&["redb"])),

@@ -20,6 +20,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Checks what can be known without a system.
+    ///
+    /// # Errors
+    /// The name is none that an interface can have.
+    pub fn check(&self) -> Result<(), PluginError> {
+        self.name().map(drop)
+    }
+
     /// The name, if it is one that a system accepts.
     pub(crate) fn name(&self) -> Result<Option<&str>, PluginError> {
         let Some(name) = self.name.as_deref() else { return Ok(None) };

@@ -115,6 +115,12 @@ impl Node {
             }),
             false => None,
         };
+        if let Some(plugins) = &coordinator_plugins {
+            plugins
+                .check()
+                .await
+                .map_err(|(section, error)| StartError::plugin(&loaded.sources, section, &error))?;
+        }
 
         let node = ntm_core::machine::Node {
             identity,

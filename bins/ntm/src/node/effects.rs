@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ntm_core::address::{Prefix, Vips};
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{Fault, PluginError, Record, Registry, Traversal, Vip};
 use tokio::sync::mpsc;
@@ -94,17 +95,28 @@ impl CoordinatorPlugins {
         }
     }
 
-    async fn load(&self) -> Result<(Vec<Record>, Vec<ntm_core::address::Prefix>), PluginError> {
+    async fn load(&self) -> Result<(Vec<Record>, Vec<Prefix>), PluginError> {
         let records = self.registry.load().await?;
-        let leases: Vec<_> = records
-            .iter()
-            .filter_map(|record| match record {
-                Record::Node(node) => node.vips,
-                Record::Quarantine { vips, .. } => Some(*vips),
-                Record::Domain { .. } => None,
-            })
-            .collect();
-        self.vip.restore(&leases).await?;
+        self.vip.restore(&leases(&records)).await?;
         Ok((records, self.vip.ranges()))
     }
+
+    /// Looks whether the registry can be read and its addresses are still those
+    /// of the ranges, so that a node does not start that would never serve.
+    ///
+    /// # Errors
+    /// What is wrong, and the section that chose the plugin.
+    pub(crate) async fn check(&self) -> Result<(), (&'static str, PluginError)> {
+        let records = self.registry.load().await.map_err(|error| ("registry", error))?;
+        self.vip.restore(&leases(&records)).await.map_err(|error| ("vip", error))
+    }
+}
+
+fn leases(records: &[Record]) -> Vec<Vips> {
+    let lease = |record: &Record| match record {
+        Record::Node(node) => node.vips,
+        Record::Quarantine { vips, .. } => Some(*vips),
+        Record::Domain { .. } => None,
+    };
+    records.iter().filter_map(lease).collect()
 }

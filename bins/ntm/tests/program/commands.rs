@@ -231,6 +231,9 @@ fn a_check_says_what_is_probably_not_meant() {
         text(&output)
     };
     assert_eq!(check(), format!("{file}: nothing is wrong\n"));
+    // What the lab is told is nothing that a node in it should read.
+    let output = stage.run(&["--check"]).env("NTM_LAB_TOOLS", "none").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(stage.scene(), before);
     stage.write("ntm.toml", &HUB.replace("\"dc\", \"rs\", ", ""), 0o644);
     let hinted = check();

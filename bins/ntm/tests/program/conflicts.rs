@@ -8,6 +8,7 @@ ntm_lab::trials![
     a_node_that_runs_already,
     a_registry_of_another_coordinator,
     a_virtual_range_that_a_network_here_has,
+    a_virtual_range_that_was_another,
 ];
 
 fn a_variable_that_is_no_key() {
@@ -78,6 +79,28 @@ fn a_virtual_range_that_a_network_here_has() {
     netlink.flush_addresses("office").unwrap();
     let mut hub = stage.start(stage.run(&[]));
     hub.wait_for_line("ready", LIMIT).unwrap();
+    assert_eq!(hub.terminate(LIMIT).unwrap().code(), Some(0));
+}
+
+/// Members have addresses out of the old one.
+fn a_virtual_range_that_was_another() {
+    let stage = Stage::new();
+    let mut hub = stage.start(stage.run(&[]));
+    hub.wait_for_line("ready", LIMIT).unwrap();
+    assert_eq!(hub.terminate(LIMIT).unwrap().code(), Some(0));
+    let before = stage.scene();
+    stage.write("ntm.toml", &HUB.replace("198.18.0.0/16", "198.19.0.0/16"), 0o644);
+    refused(
+        &stage,
+        "ntm.toml",
+        2,
+        "{}/ntm.toml:22:19: a node has 198.18.0.1, which is no host's address in 198.19.0.0/16; \
+         bring the range back, or remove the node so that it gets a new address",
+    );
+    assert_eq!(stage.scene(), before);
+    stage.write("ntm.toml", HUB, 0o644);
+    let mut hub = stage.start(stage.run(&[]));
+    hub.wait_for_line("vips=198.18.0.1", LIMIT).unwrap();
     assert_eq!(hub.terminate(LIMIT).unwrap().code(), Some(0));
 }
 

@@ -120,6 +120,13 @@ const CASES: &[Case] = &[
         ..FILE
     },
     Case {
+        name: "a_name_that_no_interface_can_have",
+        change: ("\"ntm0\"", "\"mobile-interface\""),
+        says: "{}/ntm.toml:19:19: the interface name `mobile-interface` is longer than 15 bytes; \
+               choose one such as `ntm0`",
+        ..FILE
+    },
+    Case {
         name: "a_virtual_range_with_a_real_address",
         change: ("198.18.0.0/16", "203.0.0.0/16"),
         says: "{}/ntm.toml:9:11: 203.0.113.1:4330 is a real address, but lies in the virtual range \
