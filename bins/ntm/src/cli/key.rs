@@ -73,7 +73,7 @@ fn generate(out: &Path) -> Result<Identity, Failure> {
 }
 
 fn read(path: &Path) -> Result<Identity, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    let content = fs::read(path).map_err(|error| {
         let kind = error.kind();
         let (exit, remedy) = if kind == ErrorKind::NotFound {
             (Exit::Missing, "make one with `ntm key generate --out FILE`")
@@ -84,6 +84,6 @@ fn read(path: &Path) -> Result<Identity, Failure> {
         };
         Failure::new(exit, format!("cannot read {}: {error}; {remedy}", path.display()))
     })?;
-    ntm::config::parse_key(&text)
+    ntm::config::parse_key(&String::from_utf8_lossy(&content))
         .map_err(|message| Failure::new(Exit::Usage, format!("{}: {message}", path.display())))
 }

@@ -40,9 +40,12 @@ pub fn read_key(loaded: &Loaded) -> Result<Identity, ConfigError> {
              and make a new key if somebody may have read it"
         )));
     }
-    let mut text = String::new();
-    let read = file.take(LONGEST).read_to_string(&mut text);
-    let key = read.map_err(|error| error.to_string()).and_then(|_| parse_key(&text));
+    let mut content = Vec::new();
+    let read = file.take(LONGEST).read_to_end(&mut content);
+    // What is no text is no key either.
+    let key = read
+        .map_err(|error| format!("cannot read it: {error}; put a key file there"))
+        .and_then(|_| parse_key(&String::from_utf8_lossy(&content)));
     key.map_err(|message| refuse(format!("{path_text}: {message}")))
 }
 

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn equal_neighbours_become_a_run_and_a_shorter_one_ends_it() {
-        let same = [(100, 1, 0), (100, 1, 0), (40, 1, 0), (40, 1, 0), (100, 1, 0)];
+        let same = [(100, 1, 0), (100, 1, 0), (40, 1, 0), (40, 1, 0), (40, 1, 0)];
         assert_eq!(shape(&outgoing(&same)), [(3, 100), (2, 40)]);
         assert_eq!(shape(&outgoing(&[(100, 1, 0), (100, 2, 0)])), [(1, 0), (1, 0)]);
         assert_eq!(shape(&outgoing(&[(100, 1, 0), (100, 1, 1)])), [(1, 0), (1, 0)]);
