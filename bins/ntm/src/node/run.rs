@@ -95,6 +95,7 @@ impl Node {
             server.abort();
             let _aborted = server.await;
         }
+        info!("stopped");
         result
     }
 
@@ -592,7 +593,6 @@ impl Node {
         for (_, transport) in &self.transports {
             transport.close().await;
         }
-        info!("stopped");
     }
 }
 
