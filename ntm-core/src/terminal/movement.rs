@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cx::{Ask, Cx};
 use super::event::{Phase, TerminalEvent};
-use super::remote::{PROBES, Why};
+use super::remote::{PROBES, Remote, Why};
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::{Candidate, Leg, Scope};
@@ -117,8 +117,11 @@ impl Tunnel {
     /// The way in use, the best of the others, and every relay that is bound.
     fn update_targets(&self, cx: &Cx<'_>) -> Vec<Leg> {
         let mut legs: Vec<Leg> = self.selected.iter().map(|selected| selected.leg).collect();
+        // Not where something merely seemed to come from: nobody there has asked
+        // for more than a challenge.
+        let known = |remote: &&Remote| remote.named || remote.confirmed.is_some();
         let mut direct: Vec<_> =
-            self.remotes.iter().filter(|remote| remote.relay.is_none()).collect();
+            self.remotes.iter().filter(|remote| remote.relay.is_none()).filter(known).collect();
         direct.sort_by_key(|remote| {
             let at = remote.confirmed.map(|confirmed| confirmed.at);
             std::cmp::Reverse((at, remote.noted))
