@@ -41,6 +41,14 @@ fn a_clean_run_logs_no_warning_and_leaves_nothing() {
             })
             .unwrap();
         }
+        if at == 0 {
+            // The peer has been told as well: it no longer sends there.
+            until("the farewell at the peer", LIMIT, || {
+                let tunnel = nodes[1].status()?["terminal"]["tunnels"][0].clone();
+                Ok((tunnel["state"] != "live" && tunnel["path"].is_null()).then_some(()))
+            })
+            .unwrap();
+        }
     }
     for node in &nodes {
         assert_eq!(node.complaints(), [""; 0], "{} complains", node.name);

@@ -107,6 +107,7 @@ fn a_terminal_starts_again_after_it_was_killed() {
             world.socket(&mn).display()
         )
     );
+    assert_eq!(world.ask(&mn, &["status", "--json"]).stdout, b"", "nobody has answered");
 
     let mut again = world.start_terminal(&world.mn);
     assert_eq!(again.status().unwrap()["terminal"]["vips"], vips);
