@@ -224,6 +224,11 @@ mod tests {
         assert!(!presence.is_proved());
         presence.prove(&candidate(1), &token);
         assert!(presence.is_proved() && presence.lapses().is_none());
+        let v6 = Candidate::udp("[2001:db8::1]:4330".parse().unwrap());
+        presence.update(Time::ZERO, Epoch(5), vec![v6], v6, leg(1));
+        let token = presence.challenge(&v6, &mut Rng::from_seed([2; 32])).unwrap();
+        presence.prove(&candidate(1), &token);
+        assert!(!presence.is_proved_at(&v6), "the other family proves itself");
     }
 
     #[test]

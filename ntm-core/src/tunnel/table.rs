@@ -360,10 +360,12 @@ mod tests {
         const MOVES: u16 = 20_000;
         let mut table = table(&[open(PATH, 2), install(Direction::Send, 0), point(1)]);
         let tunnel = table.get(&PATH).unwrap().clone();
+        // Nobody writes before everybody has begun to read.
+        let begun = std::sync::Barrier::new(4);
         std::thread::scope(|scope| {
             let readers: Vec<_> = (0..3)
                 .map(|_| {
-                    let tunnel = tunnel.clone();
+                    let (tunnel, begun) = (tunnel.clone(), &begun);
                     scope.spawn(move || {
                         let (mut looks, mut last) = (0_u64, 0);
                         loop {
@@ -379,10 +381,14 @@ mod tests {
                             }
                             last = port;
                             looks += 1;
+                            if looks == 1 {
+                                begun.wait();
+                            }
                         }
                     })
                 })
                 .collect();
+            begun.wait();
             for n in 2..MOVES {
                 let leg = Leg::to(TransportId(0), ([203, 0, 113, 1], n).into());
                 let to = Pointing { leg, proof: Proof::Proved, fallback: None, limit: n };

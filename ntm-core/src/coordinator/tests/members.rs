@@ -153,6 +153,7 @@ fn a_removed_member_s_session_and_addresses_end_and_its_peers_are_told() {
     for body in [asking, liar.registration(Vec::new()), SignalBody::KeepAlive { token: None }] {
         assert!(world.says(&mut liar, body).is_empty(), "its session is over");
     }
+    assert_eq!(world.coordinator.sessions.len(), 3, "the others' are all that is kept");
     let (initiator, first) = world.first_message(&liar);
     let sent = world.arrives(liar.addr, &first);
     assert_eq!(world.answer(&liar, &initiator, &sent).err(), Some(Refusal::NotMember));
