@@ -269,11 +269,15 @@ impl Relay {
             return self.answer(leg, &bind, status, None, &end_key);
         }
         let pair = self.pairs.entry(path).or_insert_with(|| Pair::new(now, &bind.ticket));
+        let before = (!is_new).then(|| pair.forward(path));
         let Reply { status, challenge, deliver } =
             pair.bind(now, leg, &bind, datagram.len(), expired, &mut self.rng);
         let forward = pair.forward(path);
         self.timers.set(Timer::Pair(path), Some(pair.expires()));
-        self.out.event(RelayEvent::Forward(forward));
+        // A Bind that is repeated, by whomever, costs no new table.
+        if before.as_ref() != Some(&forward) {
+            self.out.event(RelayEvent::Forward(forward));
+        }
         self.answer(leg, &bind, status, challenge, &end_key);
         for (to, carried) in deliver {
             self.out.send(to, "Forwarded", carried);

@@ -93,6 +93,23 @@ fn a_repeated_bind_turns_no_packets_away() {
 }
 
 #[test]
+fn a_bind_that_changes_nothing_costs_no_new_table() {
+    let mut world = World::new();
+    let ticket = world.ticket(PATH, 1);
+    world.relayed(&ticket);
+    let again = world.bind(Side::Lower, &ticket);
+    let refresh = again.emit(&ticket.end_key(&KEY, Side::Lower));
+    for last in [10, 66, 10] {
+        world.drain();
+        let leg = Leg::to(TransportId(0), addr(last));
+        world.relay.handle_datagram(world.now, &leg, &refresh);
+        let events: Vec<_> = std::iter::from_fn(|| world.relay.poll_event()).collect();
+        assert!(!events.is_empty(), "it is genuine");
+        assert!(!events.iter().any(|event| matches!(event, RelayEvent::Forward(_))));
+    }
+}
+
+#[test]
 fn a_bind_overheard_and_sent_first_from_elsewhere_gains_three_times_and_is_overtaken() {
     let mut world = World::new();
     let ticket = world.ticket(PATH, 1);
