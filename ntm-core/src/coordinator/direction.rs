@@ -437,7 +437,7 @@ impl Coordinator {
         let backoff = Backoff::patient(now, &Rtt::default());
         let waiting = Unacknowledged { to, body, backoff, then, path, unsaid: true };
         self.directions.unacknowledged.insert(id, waiting);
-        self.resend(now);
+        self.say(now, id);
     }
 
     pub(super) fn handle_ack(&mut self, now: Time, station: Station, id: RequestId) {
@@ -484,16 +484,21 @@ impl Coordinator {
                 self.given_up(given_up.and_then(|waiting| waiting.then));
                 continue;
             }
-            waiting.backoff.sent(now, &mut self.rng);
-            let (to, body) = (waiting.to, waiting.body.clone());
-            let said = self.tell(to, &Signal { request, body });
-            if let Some(waiting) = self.directions.unacknowledged.get_mut(&request) {
-                waiting.unsaid &= !said;
-            }
+            self.say(now, request);
         }
         self.directions.exchanges.retain(|_, exchange| {
             now.since(exchange.answered.unwrap_or(exchange.began)) < REMEMBERED
         });
+    }
+
+    fn say(&mut self, now: Time, request: RequestId) {
+        let Some(waiting) = self.directions.unacknowledged.get_mut(&request) else { return };
+        waiting.backoff.sent(now, &mut self.rng);
+        let (to, body) = (waiting.to, waiting.body.clone());
+        let said = self.tell(to, &Signal { request, body });
+        if let Some(waiting) = self.directions.unacknowledged.get_mut(&request) {
+            waiting.unsaid &= !said;
+        }
     }
 
     /// The responder does not answer: so the initiator learns.

@@ -141,31 +141,33 @@ impl Coordinator {
 
     /// A datagram that arrived by `leg`.
     pub fn handle_datagram(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
-        match Kind::of(datagram) {
-            Ok(Kind::Handshake1) => {
-                if let Ok(message) = Handshake1::parse(datagram) {
-                    self.handle_handshake1(now, leg, &message);
-                }
-            }
-            Ok(Kind::Signalling) => {
-                let Ok(header) = Header::parse(datagram) else { return };
-                if let Some((station, signal)) = self.open(now, leg, &header, datagram) {
-                    self.handle_signal(now, station, leg, signal);
-                }
-            }
-            Ok(
-                Kind::Capsule
-                | Kind::Control
-                | Kind::Handshake2
-                | Kind::Cookie
-                | Kind::Bind
-                | Kind::BindAck
-                | Kind::UnknownSession
-                | Kind::Punch,
-            )
-            | Err(_) => {}
+        // What a stranger sends costs no look at what is under way.
+        if self.take_in(now, leg, datagram).is_some() {
+            self.settle(now);
         }
-        self.settle(now);
+    }
+
+    /// Something if it may have changed anything.
+    fn take_in(&mut self, now: Time, leg: &Leg, datagram: &[u8]) -> Option<()> {
+        match Kind::of(datagram).ok()? {
+            Kind::Handshake1 => {
+                self.handle_handshake1(now, leg, &Handshake1::parse(datagram).ok()?)?;
+            }
+            Kind::Signalling => {
+                let header = Header::parse(datagram).ok()?;
+                let (station, signal) = self.open(now, leg, &header, datagram)?;
+                self.handle_signal(now, station, leg, signal);
+            }
+            Kind::Capsule
+            | Kind::Control
+            | Kind::Handshake2
+            | Kind::Cookie
+            | Kind::Bind
+            | Kind::BindAck
+            | Kind::UnknownSession
+            | Kind::Punch => return None,
+        }
+        Some(())
     }
 
     fn handle_signal(&mut self, now: Time, station: Station, leg: &Leg, signal: Signal) {

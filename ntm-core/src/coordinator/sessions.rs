@@ -92,10 +92,16 @@ impl Coordinator {
     }
 
     /// A node's first message: answered if it is a member's, and without any
-    /// other consequence until it speaks in the session.
-    pub(super) fn handle_handshake1(&mut self, now: Time, leg: &Leg, message: &Handshake1) {
+    /// other consequence until it speaks in the session. Nothing if it was
+    /// neither read nor answered.
+    pub(super) fn handle_handshake1(
+        &mut self,
+        now: Time,
+        leg: &Leg,
+        message: &Handshake1,
+    ) -> Option<()> {
         if message.role != RoleTag::Coordinator || self.domain.is_none() {
-            return;
+            return None;
         }
         match self.gate.admit(now, leg.remote, &message.cookie) {
             Admission::Enter => {}
@@ -103,21 +109,19 @@ impl Coordinator {
                 let (id, role) = (message.id, RoleTag::Terminal);
                 let answer = Cookie { role, id, cookie };
                 self.out.send(leg.unpinned(), "Cookie", answer.emit());
-                return;
+                return None;
             }
-            Admission::Drop => return,
+            Admission::Drop => return None,
         }
         let noise = match self.sessions.answered(&message.noise) {
             Some(again) => again,
-            None => match self.answer_first(now, message) {
-                Some(answer) => answer,
-                None => return,
-            },
+            None => self.answer_first(now, message)?,
         };
         self.out.received(leg, "Handshake 1", message.noise.len());
         let (id, role) = (message.id, RoleTag::Terminal);
         let answer = Handshake2 { role, id, side: Side::Lower, noise };
         self.out.send(leg.unpinned(), "Handshake 2", answer.emit());
+        Some(())
     }
 
     fn answer_first(&mut self, now: Time, message: &Handshake1) -> Option<Vec<u8>> {
