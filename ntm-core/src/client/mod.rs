@@ -368,7 +368,11 @@ impl Client {
             return None;
         }
         if let Some(token) = response.challenge {
-            self.begin_keep_alive(cx, leg.unpinned(), Some(token));
+            // To where the coordinator is known to be, wherever this came from.
+            let known = self.legs.iter().find(|known| known.same_remote(leg));
+            if let Some(leg) = known.or(self.legs.first()).copied() {
+                self.begin_keep_alive(cx, leg, Some(token));
+            }
         }
         let is_ipv6 = |candidate: &Candidate| candidate.addr.is_ipv6();
         let mut observed = self.registered.take().map_or(Vec::new(), |before| before.observed);
