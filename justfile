@@ -39,6 +39,29 @@ unit:
 loom:
     RUSTFLAGS="--cfg ntm_loom" CARGO_TARGET_DIR=target/loom cargo test -p ntm-core --lib --release --locked tunnel::loom
 
+# Looks for crashes with every fuzz target, so many seconds each. What is found lands in ntm-core/fuzz/artifacts; how to keep it: ntm-core/fuzz/README.md.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo +nightly --version >/dev/null 2>&1 || { echo "a nightly toolchain is missing: rustup toolchain install nightly" >&2; exit 4; }
+    cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 4; }
+    cd ntm-core
+    cargo +nightly fuzz build
+    for target in $(cargo +nightly fuzz list); do
+        mkdir -p "fuzz/target/found/$target"
+        cargo +nightly fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
+            -max_total_time={{seconds}} -max_len=4096 -timeout=20
+    done
+
+# The core's tests under the address sanitizer.
+sanitize:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo +nightly --version >/dev/null 2>&1 || { echo "a nightly toolchain is missing: rustup toolchain install nightly" >&2; exit 4; }
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/sanitize \
+        cargo +nightly test -p ntm-core -p ntm-abi --tests --target "$host" --locked
+
 # The paper's measurement, in both modes, with figures for docs/BENCHMARKS.md.
 paper moves="50" rtt="10":
     cargo build --release

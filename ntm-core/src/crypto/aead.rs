@@ -40,9 +40,14 @@ impl Suites {
         self.0
     }
 
+    /// Whether this suite is offered.
+    pub fn contains(self, suite: Suite) -> bool {
+        self.0 & 1 << suite as u8 != 0
+    }
+
     /// The best suite that both offer.
     pub fn best(self, other: Self) -> Suite {
-        if self.0 & other.0 & 1 << Suite::Aes256Gcm as u8 != 0 {
+        if self.contains(Suite::Aes256Gcm) && other.contains(Suite::Aes256Gcm) {
             Suite::Aes256Gcm
         } else {
             Suite::ChaCha20Poly1305

@@ -16,6 +16,9 @@ use crate::wire::{Control, Punch, RouteDirection, Token, TunnelRequest, TunnelRe
 /// Direct ways that a Tunnel Request is sent by at once.
 const MOST_TARGETS: usize = 4;
 
+/// Ways that one Tunnel Request is ever sent by.
+const MOST_ASKED: usize = 32;
+
 /// When a direction's candidates are checked after the first time, counted from
 /// its arrival.
 const BURST: [Duration; 3] =
@@ -24,7 +27,9 @@ const BURST: [Duration; 3] =
 /// Our Tunnel Request that the peer has not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Update {
-    challenge: Token,
+    /// Whom it was sent to, each with a token of its own: the answer proves the
+    /// address that was asked, wherever it seems to come from.
+    asked: Vec<(Leg, Token)>,
     old_gone: bool,
     backoff: Backoff,
 }
@@ -66,6 +71,18 @@ pub(super) struct Contest {
     decide_at: Option<Time>,
 }
 
+impl Update {
+    /// What is to be echoed from there; `None` if too many were asked already.
+    fn token_for(&mut self, leg: &Leg, cx: &mut Cx<'_>) -> Option<Token> {
+        if let Some((_, token)) = self.asked.iter().find(|(asked, _)| asked.same_remote(leg)) {
+            return Some(*token);
+        }
+        let token = cx.rng.bytes();
+        (self.asked.len() < MOST_ASKED).then(|| self.asked.push((leg.unpinned(), token)))?;
+        Some(token)
+    }
+}
+
 impl Tunnel {
     /// We have moved (or left a dead path) under a new epoch: the table learns
     /// it, relays are told, and the peer too unless the mode says to wait for
@@ -88,7 +105,7 @@ impl Tunnel {
     /// Sends a Tunnel Request by every way that may work; says by which.
     pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) -> Vec<Leg> {
         let backoff = Backoff::urgent(cx.now, &self.rtt());
-        self.update = Some(Update { challenge: cx.rng.bytes(), old_gone, backoff });
+        self.update = Some(Update { asked: Vec::new(), old_gone, backoff });
         self.send_update(cx)
     }
 
@@ -104,10 +121,11 @@ impl Tunnel {
     }
 
     fn send_update_by(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
-        let Some(update) = &self.update else { return };
+        let Some(update) = &mut self.update else { return };
+        let Some(challenge) = update.token_for(leg, cx) else { return };
         let request = Control::TunnelRequest(TunnelRequest {
             epoch: cx.epoch,
-            challenge: update.challenge,
+            challenge,
             old_gone: update.old_gone,
             candidates: cx.own_candidates(),
         });
@@ -324,15 +342,19 @@ impl Tunnel {
         if let Some(token) = response.challenge {
             self.say(cx, leg, &Control::ChallengeResponse { epoch: cx.epoch, token });
         }
-        let Some(update) = self.update.take_if(|update| update.challenge == response.echo) else {
+        let Some(update) = &self.update else { return };
+        let Some((asked, _)) = update.asked.iter().find(|(_, token)| *token == response.echo)
+        else {
             return;
         };
+        let (asked, copies, started) = (*asked, update.backoff.copies(), update.backoff.started());
+        self.update = None;
         let keep = self.selected.map(|selected| selected.leg);
-        if update.backoff.copies() == 1 {
-            let rtt = cx.now.since(update.backoff.started());
-            self.remotes.note(cx.now, leg, None, keep).rtt.sample(rtt);
+        if copies == 1 {
+            let rtt = cx.now.since(started);
+            self.remotes.note(cx.now, &asked, None, keep).rtt.sample(rtt);
         }
-        self.confirm(cx, leg);
+        self.confirm(cx, &asked);
     }
 
     /// Notes that the path works from where we are now.

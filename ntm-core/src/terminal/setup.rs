@@ -245,6 +245,9 @@ impl Tunnel {
         }
         let Ok(keys) = attempt.initiator.finish(&cx.node.identity, &message.noise) else { return };
         let Ok(answer) = TunnelAnswer::parse(&keys.payload) else { return };
+        if !cx.config.suites.contains(answer.suite) {
+            return;
+        }
         cx.out.received(leg, "Tunnel Response", message.noise.len());
         let terms = Terms {
             initiator: true,
@@ -258,15 +261,29 @@ impl Tunnel {
             .map(|at| cx.now.since(at));
         self.attempt = None;
         self.adopt(cx, Session::new(cx.now, &keys, terms));
-        let relay = self.relay_at(leg);
-        let remote = self.remotes.note(cx.now, leg, relay, None);
-        if let Some(rtt) = rtt {
+        self.peer_epoch = self.peer_epoch.max(answer.epoch);
+        self.appeared(cx, leg, message.noise.len());
+        if let Some(remote) = self.remotes.get_mut(leg)
+            && let Some(rtt) = rtt
+        {
             remote.rtt.sample(rtt);
         }
-        self.peer_epoch = self.peer_epoch.max(answer.epoch);
-        self.confirm(cx, leg);
-        // The first message in the session confirms it at the other end.
+        // Also the first message in the session, which confirms it at the other
+        // end.
         self.probe(cx, leg, Why::Proof);
+    }
+
+    /// A new session's peer has spoken from there. That is no proof that it
+    /// receives there: somebody may have caught its datagram, and been quicker
+    /// with it from elsewhere. Until it answers a challenge it gets little.
+    fn appeared(&mut self, cx: &mut Cx<'_>, leg: &Leg, bytes: usize) {
+        let relay = self.relay_at(leg);
+        self.remotes.note(cx.now, leg, relay, None).received += bytes as u64;
+        if relay.is_some() {
+            self.confirm(cx, leg);
+        } else if self.selected.is_none() {
+            self.select(cx, leg, None);
+        }
     }
 
     /// Opens a control datagram in whichever session it belongs to; the first
@@ -292,10 +309,8 @@ impl Tunnel {
         self.attempt = None;
         self.adopt(cx, half.session);
         self.peer_epoch = self.peer_epoch.max(half.epoch);
-        // It came from where our answer went: the address receives.
-        let relay = self.relay_at(leg);
-        self.remotes.note(cx.now, leg, relay, None);
-        self.confirm(cx, leg);
+        self.appeared(cx, leg, 0);
+        self.probe(cx, leg, Why::Proof);
         Some(opened)
     }
 

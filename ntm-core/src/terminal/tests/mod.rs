@@ -3,6 +3,7 @@
 mod coordinator;
 mod handshakes;
 mod peer;
+mod proof;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -290,9 +291,31 @@ impl World {
         let (initiator, first) = self.first_message(peer);
         let sent = self.arrives(peer.addr, &first);
         let mut session = self.answered(peer, &initiator, &sent).unwrap();
-        self.says(peer, &mut session, &Control::KeepAlive);
+        let sent = self.says(peer, &mut session, &Control::KeepAlive);
+        self.proves(peer, &mut session, &sent);
         assert_eq!(self.way(peer), Some(peer.addr));
         session
+    }
+
+    /// What the peer can read of these.
+    fn peer_hears(&self, peer: &Peer, session: &mut Session, sent: &Sent) -> Vec<Control> {
+        let to_it = sent.iter().filter(|(to, _)| *to == peer.addr);
+        to_it
+            .filter_map(|(_, datagram)| {
+                let header = Header::parse(datagram).ok()?;
+                session.open(&header, datagram).map(|(control, _)| control)
+            })
+            .collect()
+    }
+
+    /// The peer answers the challenges among these.
+    fn proves(&mut self, peer: &Peer, session: &mut Session, sent: &Sent) {
+        for control in self.peer_hears(peer, session, sent) {
+            if let Control::Challenge { token, .. } = control {
+                let epoch = peer.epoch;
+                self.says(peer, session, &Control::ChallengeResponse { epoch, token });
+            }
+        }
     }
 
     /// Where the terminal sends what is for this peer.
