@@ -78,6 +78,7 @@ fn a_stranger_s_handshake_gets_a_refusal_and_leaves_nothing() {
         pair.world.inject(pair.dc, ATTACKER, &datagram);
     }
     let answers: Vec<_> = pair.world.net.tap.take().unwrap();
+    assert!(!answers.is_empty(), "he is told no");
     assert!(answers.iter().all(|seen| seen.datagram.len() <= datagram.len()), "no amplification");
     let after = format!("{:?}", pair.world.host(pair.dc).roles.coordinator);
     assert!(after.len() <= size + 512, "nothing is kept of a stranger");

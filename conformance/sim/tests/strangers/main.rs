@@ -20,15 +20,23 @@ use common::Pair;
 use ntm_core::coordinator::{Coordinator, CoordinatorStatus};
 use ntm_core::relay::Relay;
 use ntm_core::terminal::{Mode, Terminal, TerminalStatus};
-use ntm_core::wire::Kind;
-use ntm_sim::{HostId, Observed};
+use ntm_core::wire::{Kind, PORT};
+use ntm_sim::{Attachment, HostId, Observed};
 
-const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66)), 6666);
+const ATTACKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66)), PORT);
+
+/// A pair, and a place on the network where what is sent to the attacker
+/// arrives: what reaches nobody would not be seen.
+fn pair(row: u8, ipv6: bool, seed: u64) -> Pair {
+    let mut pair = Pair::new(row, ipv6, Mode::Fast, seed);
+    pair.world.add_host("eve.example", &[], &[Attachment::global(ATTACKER.ip())]);
+    pair
+}
 
 /// A pair that has registered, talked, moved and talked again, and everything
 /// that crossed the network meanwhile.
 fn eventful(row: u8) -> (Pair, Vec<Observed>) {
-    let mut pair = Pair::new(row, false, Mode::Fast, 3);
+    let mut pair = pair(row, false, 3);
     pair.world.net.tap = Some(Vec::new());
     pair.world.kill(pair.mn);
     pair.world.restart(pair.mn);

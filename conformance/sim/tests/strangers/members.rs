@@ -16,7 +16,7 @@ fn tunnel(pair: &Pair, host: HostId) -> Arc<Tunnel> {
 #[test]
 fn packets_in_the_name_of_another_do_not_arrive() {
     for row in [1, 4] {
-        let mut pair = Pair::new(row, false, Mode::Fast, 3);
+        let mut pair = pair(row, false, 3);
         pair.talk(Duration::from_secs(1));
         assert!(pair.talks());
         let (own, peer) = (pair.world.vip(pair.mn), pair.world.vip(pair.cn));
@@ -41,7 +41,7 @@ fn packets_in_the_name_of_another_do_not_arrive() {
 #[test]
 fn a_removed_member_reaches_nobody_directly_or_through_a_relay() {
     for row in [1, 4] {
-        let mut pair = Pair::new(row, false, Mode::Fast, 3);
+        let mut pair = pair(row, false, 3);
         pair.talk(Duration::from_secs(1));
         assert!(pair.talks());
         let path = pair.world.path(pair.mn, pair.cn).unwrap();
@@ -67,7 +67,7 @@ fn a_removed_member_reaches_nobody_directly_or_through_a_relay() {
 
 #[test]
 fn a_node_with_a_changed_key_reaches_nobody_who_knows_it_until_trusted() {
-    let mut pair = Pair::new(1, false, Mode::Fast, 3);
+    let mut pair = pair(1, false, 3);
     pair.talk(Duration::from_secs(1));
     assert!(pair.talks());
     pair.world.rekey(pair.mn);
@@ -90,7 +90,7 @@ fn two_that_open_at_once_meet_in_one_tunnel() {
     for row in [1, 2, 3, 4, 5] {
         for ipv6 in [false, true] {
             let what = format!("row {row}, ipv6 {ipv6}");
-            let mut pair = Pair::new(row, ipv6, Mode::Fast, u64::from(row));
+            let mut pair = pair(row, ipv6, u64::from(row));
             pair.world.net.tap = Some(Vec::new());
             pair.talk(Duration::from_millis(500));
             let tapped = pair.world.net.tap.take().unwrap();
