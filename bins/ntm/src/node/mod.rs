@@ -10,6 +10,7 @@ mod effects;
 mod handover;
 mod log;
 mod machines;
+mod overlap;
 mod peers;
 mod run;
 mod status;

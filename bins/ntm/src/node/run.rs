@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use ntm_core::Time;
-use ntm_core::address::{Leg, Prefix};
+use ntm_core::address::Leg;
 use ntm_core::coordinator::{Coordinator, CoordinatorEvent, Member, MembershipError};
 use ntm_core::id::{NodeName, PathId, SessionId};
 use ntm_core::machine::{Effect, Outcome};
@@ -23,6 +23,7 @@ use tracing::{debug, error, info, warn};
 
 use super::control::{Call, Request, Response};
 use super::machines::Output;
+use super::overlap::Overlap;
 use super::status::{self, NodeStatus, PluginFacts};
 use super::{Node, log};
 use crate::clock;
@@ -54,6 +55,8 @@ pub(crate) struct Waiting {
     settings: Option<InterfaceSettings>,
     session: [Option<SessionId>; 2],
     snapshot: Snapshot,
+    /// What was told last of networks here.
+    overlap: Option<Overlap>,
     /// Why the node has to stop.
     fatal: Option<StartError>,
 }
@@ -176,6 +179,7 @@ impl Node {
                 let routes: Vec<_> = destinations.into_iter().zip(routes).collect();
                 self.waiting.snapshot.clone_from(&snapshot);
                 self.machines.handle_addresses(now, &snapshot, &routes);
+                self.tell_of_overlap();
             }
             Ok(Err(error)) => warn!(%error, "the watcher cannot tell the addresses"),
             Err(_) => warn!("the watcher does not answer"),
@@ -332,25 +336,33 @@ impl Node {
         }
     }
 
-    /// A range of virtual addresses that a real network of this machine overlaps.
+    /// Why these ranges cannot be used where this node starts.
     fn clash(&self, settings: &InterfaceSettings, own: u32) -> Option<StartError> {
-        let others = self.waiting.snapshot.interfaces.iter().filter(|i| i.index != own);
-        let real = others.flat_map(|interface| {
-            let addresses = interface.addresses.iter();
-            let networks = addresses.filter_map(|addr| Prefix::new(addr.ip, addr.prefix));
-            networks.map(|network| (interface.name.as_str(), network))
-        });
-        let shared = |(name, network)| {
-            let range = settings.ranges.iter().find(|range| range.overlaps(&network))?;
-            let message = format!(
-                "the virtual range {range} of this coordinator's domain overlaps the network \
-                 {network} on {name}; set another range in [vip.config] of the coordinator, or \
-                 leave that network"
-            );
-            Some(Problem { place: self.dc.clone(), message })
-        };
-        let problem = { real }.find_map(shared)?;
+        let found = Overlap::find(&settings.ranges, &self.waiting.snapshot, own)?;
+        let Overlap { range, network, interface } = found;
+        let message = format!(
+            "the virtual range {range} of this coordinator's domain overlaps the network {network} \
+             on {interface}; set another range in [vip.config] of the coordinator, or leave that \
+             network"
+        );
+        let problem = Problem { place: self.dc.clone(), message };
         Some(StartError { exit: Exit::Usage, message: problem.to_string() })
+    }
+
+    /// Tells once of a network that was entered later.
+    fn tell_of_overlap(&mut self) {
+        let own = self.interface.as_ref().map_or(0, |interface| interface.ifindex());
+        let settings = self.waiting.settings.as_ref();
+        let found = settings.and_then(|s| Overlap::find(&s.ranges, &self.waiting.snapshot, own));
+        if let Some(Overlap { range, network, interface }) = &found
+            && found != self.waiting.overlap
+        {
+            warn!(
+                "the network {network} on {interface} overlaps the virtual range {range}: nodes \
+                 with virtual addresses in both are out of reach until this node leaves that network"
+            );
+        }
+        self.waiting.overlap = found;
     }
 
     fn send(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {

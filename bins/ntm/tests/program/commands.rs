@@ -127,12 +127,13 @@ fn status_finds_the_node() {
         let found = ask(&["status", "--json"]);
         let status: Value = serde_json::from_slice(&found.stdout).unwrap();
         let present = status["coordinator"]["members"][0]["present"].as_array();
-        Ok((present.is_some_and(|roles| roles.len() == 2)).then_some(status))
+        let all = present.is_some_and(|roles| roles.len() == 2)
+            && status["terminal"]["registered"] == true
+            && status["relay"]["registered"] == true;
+        Ok(all.then_some(status))
     })
     .unwrap();
     assert_eq!((&status["name"], &status["public_key"]), (&json!("hub.example"), &json!(PUBLIC)));
-    assert_eq!(status["terminal"]["registered"], true);
-    assert_eq!(status["relay"]["registered"], true);
     let file = stage.path("ntm.toml").display().to_string();
     for args in [["--config", file.as_str()], ["--socket", "/run/ntm/hub.sock"]] {
         let output = ask(&[&["status"], &args[..]].concat());

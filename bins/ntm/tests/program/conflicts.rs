@@ -8,6 +8,7 @@ ntm_lab::trials![
     a_node_that_runs_already,
     a_registry_of_another_coordinator,
     a_virtual_range_that_a_network_here_has,
+    a_network_that_comes_later_is_told_of,
     a_virtual_range_that_was_another,
 ];
 
@@ -80,6 +81,23 @@ fn a_virtual_range_that_a_network_here_has() {
     let mut hub = stage.start(stage.run(&[]));
     hub.wait_for_line("ready", LIMIT).unwrap();
     assert_eq!(hub.terminate(LIMIT).unwrap().code(), Some(0));
+}
+
+/// Whoever moves cannot choose the networks there, and goes on.
+fn a_network_that_comes_later_is_told_of() {
+    let stage = Stage::new();
+    let mut hub = stage.start(stage.run(&[]));
+    hub.wait_for_line("ready", LIMIT).unwrap();
+    let netlink = stage.netns.netlink();
+    netlink.add_bridge("office").unwrap();
+    for address in ["198.18.5.1/24", "192.0.2.1/24", "192.0.2.2/24"] {
+        netlink.add_address("office", address.parse().unwrap()).unwrap();
+    }
+    let told = "the network 198.18.5.0/24 on office overlaps the virtual range 198.18.0.0/16: nodes \
+                with virtual addresses in both are out of reach until this node leaves that network";
+    hub.wait_for_line(told, LIMIT).unwrap();
+    assert_eq!(hub.terminate(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(hub.lines_matching("WARN").len(), 1, "{}", said(&hub, true));
 }
 
 /// Members have addresses out of the old one.
