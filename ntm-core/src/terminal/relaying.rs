@@ -7,6 +7,7 @@ use super::cx::{Ask, Cx};
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
+use crate::crypto::Secret;
 use crate::id::Epoch;
 use crate::machine::Backoff;
 use crate::wire::{Bind, BindAck, BindStatus, RelayGrant, RelayId, Token};
@@ -17,6 +18,8 @@ const MOST_RELAYS: usize = 4;
 const REFRESH: Duration = Duration::from_secs(25);
 /// Unanswered Binds after which a relay is taken for dead.
 const PATIENCE: u32 = 4;
+/// After a direction the peer may still begin for this long.
+const AWAITED: Duration = Duration::from_secs(15);
 /// A direct path that has worked this long needs no relay beside it.
 const KEEP_WARM: Duration = Duration::from_secs(10);
 /// A relayed tunnel asks for fresh tickets this long after the last ones.
@@ -26,6 +29,8 @@ const TICKET_AGE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RelayUse {
     grant: RelayGrant,
+    /// The key of the grant before this one: an answer under it may be under way.
+    key_before: Option<Secret>,
     pub(super) leg: Leg,
     granted: Time,
     state: Binding,
@@ -76,14 +81,16 @@ impl Tunnel {
             let Some(leg) = grant.candidates.iter().find_map(|c| cx.leg_to(c)) else { continue };
             let known = before.iter().position(|relay| relay.relay() == grant.relay());
             let known = known.map(|at| before.remove(at));
-            let (state, token) = match known {
+            let (state, token, key_before) = match known {
                 Some(known) if known.leg == leg && known.state != Binding::Failed => {
-                    (known.state, known.token)
+                    (known.state, known.token, Some(known.grant.key))
                 }
-                Some(_) | None => (Binding::Idle, None),
+                Some(_) | None => (Binding::Idle, None, None),
             };
-            self.relays.push(RelayUse { grant: grant.clone(), leg, granted: cx.now, state, token });
-            self.remotes.note(cx.now, &leg, Some(grant.relay()), self.selected.map(|s| s.leg));
+            let (grant, granted) = (grant.clone(), cx.now);
+            let relay = grant.relay();
+            self.relays.push(RelayUse { grant, key_before, leg, granted, state, token });
+            self.remotes.note(cx.now, &leg, Some(relay), self.selected.map(|s| s.leg));
         }
         // The one in use stays, even if the coordinator would choose others now.
         let in_use = self.selected.map(|selected| selected.leg);
@@ -204,7 +211,10 @@ impl Tunnel {
             return;
         };
         let relay = &mut self.relays[at];
-        if ack.side != self.side || !BindAck::is_genuine(datagram, &relay.grant.key) {
+        let genuine = |key: &Secret| BindAck::is_genuine(datagram, key);
+        let from_relay =
+            genuine(&relay.grant.key) || relay.key_before.as_ref().is_some_and(genuine);
+        if ack.side != self.side || !from_relay {
             return;
         }
         cx.out.received(leg, "Bind Ack", datagram.len());
@@ -242,7 +252,7 @@ impl Tunnel {
         let leg = self.relays[at].leg;
         if self.is_selected(&leg) {
             self.path_died(cx, &leg);
-        } else {
+        } else if self.is_live(cx.now) || self.attempt.is_some() {
             self.ask_direction(cx);
         }
     }
@@ -296,7 +306,10 @@ impl Tunnel {
             Some(selected) => {
                 !self.is_relayed() && selected.proved && cx.now.since(selected.since) >= KEEP_WARM
             }
-            None => !self.is_live(cx.now) && self.attempt.is_none(),
+            None => {
+                let awaited = self.relays.iter().any(|r| cx.now.since(r.granted) < AWAITED);
+                !self.is_live(cx.now) && self.attempt.is_none() && !awaited
+            }
         };
         if superfluous {
             for relay in &mut self.relays {

@@ -4,6 +4,7 @@ mod coordinator;
 mod handshakes;
 mod peer;
 mod proof;
+mod relays;
 
 use std::net::SocketAddr;
 use std::time::Duration;
