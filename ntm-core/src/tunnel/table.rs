@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn readers_never_see_a_mixture() {
         const MOVES: u16 = 20_000;
-        let mut table = table(&[open(PATH, 2), install(Direction::Send, 0), point(1)]);
+        let mut table = table(&[open(PATH, 2), install(Direction::Send, 1), point(1)]);
         let tunnel = table.get(&PATH).unwrap().clone();
         // Nobody writes before everybody has begun to read.
         let begun = std::sync::Barrier::new(4);
