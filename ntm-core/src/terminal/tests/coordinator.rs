@@ -73,6 +73,24 @@ fn a_revoked_peer_is_forgotten_and_answered_no_more() {
 }
 
 #[test]
+fn an_address_is_proved_to_the_coordinator_and_not_to_who_was_first_with_its_words() {
+    let mut world = World::new();
+    let registers = |world: &mut World| {
+        let sent = world.waits(Duration::from_millis(100));
+        world.hears(&sent).pop()
+    };
+    let registration = (0..18_000).find_map(|_| registers(&mut world)).expect("it renews");
+    let challenged = RegistrationResponse { challenge: Some([7; 8]), ..response() };
+    let body = SignalBody::RegistrationResponse(challenged);
+    let answer = Signal { request: registration.request, body };
+    let datagram = world.session.seal(Epoch(0), &answer).unwrap();
+    let sent = world.arrives(addr(66), &datagram);
+    assert_eq!(to(&sent, addr(66)), 0);
+    let said: Vec<_> = world.hears(&sent).into_iter().map(|signal| signal.body).collect();
+    assert_eq!(said, [SignalBody::KeepAlive { token: Some([7; 8]) }]);
+}
+
+#[test]
 fn addresses_that_lead_nowhere_are_not_checked() {
     let mut world = World::new();
     let cn = world.peer("cn.example", 20);

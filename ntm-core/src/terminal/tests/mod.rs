@@ -4,7 +4,6 @@ mod coordinator;
 mod handshakes;
 mod peer;
 mod proof;
-mod relays;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,6 +74,23 @@ fn snapshot() -> Snapshot {
     Snapshot { interfaces: vec![interface] }
 }
 
+/// What the coordinator says to a registration.
+fn response() -> RegistrationResponse {
+    RegistrationResponse {
+        epoch_seen: Epoch(0),
+        vips: vips(5),
+        ranges: Prefix::new([198, 18, 0, 0].into(), 24).into_iter().collect(),
+        salt: SALT,
+        observed: Candidate::udp(addr(10)),
+        challenge: None,
+        lifetime: 3000,
+        keep_alive: 0,
+        coordinators: Vec::new(),
+        unix: 1_700_000_100,
+        ticket_key: None,
+    }
+}
+
 impl World {
     /// A terminal at `.10` with the virtual address `.5`.
     fn new() -> Self {
@@ -116,21 +132,7 @@ impl World {
             Self { now, rng, terminal, session, vips: vips(5), events: Vec::new(), requests: 0 };
         let sent = world.arrives(DC, &second.emit());
         let registration = world.hears(&sent).remove(0);
-        let response = RegistrationResponse {
-            epoch_seen: Epoch(0),
-            vips: world.vips,
-            ranges: Prefix::new([198, 18, 0, 0].into(), 24).into_iter().collect(),
-            salt: SALT,
-            observed: Candidate::udp(addr(10)),
-            challenge: None,
-            lifetime: 3000,
-            keep_alive: 0,
-            coordinators: Vec::new(),
-            unix: 1_700_000_100,
-            ticket_key: None,
-        };
-        let body = SignalBody::RegistrationResponse(response);
-        world.told(registration.request, body);
+        world.told(registration.request, SignalBody::RegistrationResponse(response()));
         assert!(world.terminal.status(now).registered);
         world
     }
