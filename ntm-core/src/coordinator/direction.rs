@@ -188,8 +188,9 @@ impl Coordinator {
         for reference in asked {
             let Some(own) = self.members.get(&station.key) else { return };
             let Some(peer) = self.members.find(&Target::Vip(reference.peer)) else { continue };
-            if self.path_of(own, peer) == Ok(reference.path) {
-                pairs.push((reference.path, peer.key));
+            let pair = (reference.path, peer.key);
+            if self.path_of(own, peer) == Ok(reference.path) && !pairs.contains(&pair) {
+                pairs.push(pair);
             }
         }
         if moved && let Some(state) = self.members.station(station) {
@@ -202,6 +203,7 @@ impl Coordinator {
         for (path, peer) in pairs {
             if self.members.presence(terminal(peer)).is_some()
                 && self.directions.exchanges.len() < MOST_EXCHANGES
+                && self.members.station(station).is_some_and(|state| state.may_direct(now))
             {
                 self.redirect(now, path, station.key, peer);
             }

@@ -21,6 +21,11 @@ pub(super) struct Station {
 const MOST_RECENT: usize = 32;
 /// They are renewed for this long.
 const RECENT: Duration = Duration::from_secs(10);
+/// After so many directions at once, which a node with many tunnels that moves
+/// ten times in a row may need,
+const DIRECTED_AT_ONCE: u32 = 250;
+/// a node's registrations direct one tunnel in this time.
+const DIRECTED_EVERY: Duration = Duration::from_millis(40);
 /// Unproved addresses of a station for which is counted what may be sent there.
 const MOST_UNPROVED: usize = 4;
 /// Sessions that a station has begun and not confirmed.
@@ -45,6 +50,8 @@ pub(super) struct StationState {
     /// A registration that waits for virtual addresses.
     pub(super) waiting: Option<(Leg, RequestId, RegistrationRequest)>,
     recent: VecDeque<Recent>,
+    /// Up to when its registrations have used up what they may direct.
+    directed: Time,
     /// Bytes that may still be sent to addresses it has not proved.
     allowed: Vec<(Leg, usize)>,
 }
@@ -146,6 +153,17 @@ impl StationState {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { path, peer, at: now });
+    }
+
+    /// Whether a registration may direct one more tunnel; then it counts. A node
+    /// that registers all the time must not make all others work.
+    pub(super) fn may_direct(&mut self, now: Time) -> bool {
+        let next = self.directed.max(now) + DIRECTED_EVERY;
+        let may = next.since(now) <= DIRECTED_EVERY * DIRECTED_AT_ONCE;
+        if may {
+            self.directed = next;
+        }
+        may
     }
 
     /// So much has come from there, genuine: to an address that is not proved,

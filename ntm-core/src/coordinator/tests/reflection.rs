@@ -40,6 +40,28 @@ fn a_captured_registration_sent_first_from_elsewhere_gets_three_times_its_size()
 }
 
 #[test]
+fn who_registers_all_the_time_directs_others_now_and_then() {
+    let mut world = World::new();
+    let (mut mn, peers, paths) = busy(&mut world);
+    let mut directed = |world: &mut World, times: usize| -> usize {
+        let mut count = 0;
+        for _ in 0..times {
+            mn.epoch = mn.epoch.next();
+            let twice: Vec<_> = paths.iter().chain(&paths[..2]).copied().collect();
+            let body = mn.registration(twice);
+            let sent = world.says(&mut mn, body);
+            let to_peer = |to: &SocketAddr| peers.iter().any(|peer| peer.addr == *to);
+            count += sent.iter().filter(|(to, _)| to_peer(to)).count();
+        }
+        count
+    };
+    assert_eq!(directed(&mut world, 1), 20, "each once");
+    assert_eq!(directed(&mut world, 100), 230);
+    world.waits(Duration::from_secs(4));
+    assert_eq!(directed(&mut world, 100), 100);
+}
+
+#[test]
 fn who_has_proved_its_address_is_told_everything_at_once() {
     let mut world = World::new();
     let (mut mn, peers, paths) = busy(&mut world);
