@@ -81,14 +81,42 @@ fn forged_cookies_neither_reflect_nor_end_an_attempt() {
     let copies = to(&world.waits(Duration::from_secs(3)), cn.addr);
     assert!(copies >= 3, "the attempt goes on: {copies} copies");
     // The answer to any copy is the answer.
+    let second = second(&mut world, &cn, &first);
+    world.arrives(cn.addr, &second);
+    assert_eq!(world.way(&cn), Some(cn.addr));
+}
+
+/// The peer's answer.
+fn second(world: &mut World, cn: &Peer, first: &Handshake1) -> Vec<u8> {
     let prologue = world.tunnel_prologue(&cn.info, false);
     let responder =
         Responder::read(&cn.identity, &prologue, world.rng.bytes(), &first.noise).unwrap();
     let answer = TunnelAnswer { epoch: cn.epoch, slot: 3, suite: Suite::ChaCha20Poly1305 };
     let (noise, _) = responder.answer(&answer.emit()).unwrap();
-    let second = Handshake2 { role: RoleTag::Terminal, id: first.id, side: Side::Higher, noise };
-    world.arrives(cn.addr, &second.emit());
-    assert_eq!(world.way(&cn), Some(cn.addr));
+    let (role, side) = (RoleTag::Terminal, Side::Higher);
+    Handshake2 { role, id: first.id, side, noise }.emit()
+}
+
+#[test]
+fn of_two_that_begin_at_once_the_lower_key_s_session_is_sent_in() {
+    let mut world = World::new();
+    let own = world.terminal.node.identity.public();
+    let peers: Vec<_> =
+        (20..28).map(|last| world.peer(&format!("cn{last}.example"), last)).collect();
+    assert!(peers.iter().any(|cn| cn.info.key < own) && peers.iter().any(|cn| cn.info.key > own));
+    for cn in &peers {
+        let first = Handshake1::parse(&beginning(&mut world, cn)).unwrap();
+        let (initiator, its_first) = world.first_message(cn);
+        let sent = world.arrives(cn.addr, &its_first);
+        let mut its = world.answered(cn, &initiator, &sent).expect("it is answered all the same");
+        let second = second(&mut world, cn, &first);
+        world.arrives(cn.addr, &second);
+        world.says(cn, &mut its, &Control::KeepAlive);
+        let tunnel = &world.terminal.tunnels[&world.path(cn)];
+        let used = tunnel.current.as_ref().unwrap();
+        assert_eq!(used.initiator, own < cn.info.key);
+        assert_eq!(tunnel.older.len(), 1, "the other one is received in");
+    }
 }
 
 #[test]
