@@ -229,6 +229,10 @@ mod tests {
         let token = presence.challenge(&v6, &mut Rng::from_seed([2; 32])).unwrap();
         presence.prove(&candidate(1), &token);
         assert!(!presence.is_proved_at(&v6), "the other family proves itself");
+        let mut both = at(1, 5);
+        both.update(Time::ZERO, Epoch(5), vec![v6], v6, leg(1));
+        let token = both.challenge(&v6, &mut Rng::from_seed([3; 32])).unwrap();
+        assert!(!both.prove(&candidate(1), &token) && !both.is_proved());
     }
 
     #[test]

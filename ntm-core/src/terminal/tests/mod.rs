@@ -4,6 +4,7 @@ mod coordinator;
 mod handshakes;
 mod peer;
 mod proof;
+mod relay;
 
 use std::net::SocketAddr;
 use std::time::Duration;
