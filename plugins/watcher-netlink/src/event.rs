@@ -7,7 +7,7 @@ use netlink_packet_core::{
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeader, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
-use netlink_packet_route::route::RouteHeader;
+use netlink_packet_route::route::{RouteHeader, RouteType};
 
 /// What one message of the kernel says about this machine.
 ///
@@ -110,6 +110,11 @@ pub(crate) fn way(payload: &[u8]) -> Result<Option<Way>, DecodeError> {
     }
     let source = source.filter(|ip| !ip.is_unspecified());
     Ok(source.zip(index).map(|(source, index)| Way { source, index, mtu }))
+}
+
+/// The same for one of our own addresses: something if its packets are taken in.
+pub(crate) fn is_local(payload: &[u8]) -> Result<Option<()>, DecodeError> {
+    Ok((RouteHeader::parse(payload)?.kind == RouteType::Local).then_some(()))
 }
 
 /// The header of a message about an interface itself. Bridges speak of their

@@ -20,6 +20,9 @@
 //! carrier the kernel itself may keep for up to a second, if it had other news
 //! of carriers within the second before.
 //!
+//! An IPv6 source counts when the kernel also takes in what is sent to it, some
+//! time after it has told of the address.
+//!
 //! Both sockets belong to the network namespace of the thread that calls
 //! [`NetlinkWatcher::open`], wherever the watcher is used afterwards.
 //!
@@ -31,6 +34,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+#[cfg(target_os = "linux")]
+mod early;
 #[cfg(target_os = "linux")]
 mod event;
 #[cfg(target_os = "linux")]

@@ -67,16 +67,32 @@ impl Query {
             // Means nothing without an interface; the kernel would name any.
             return Ok(None);
         }
+        self.route(to, event::way)
+    }
+
+    /// Whether the kernel takes in packets to this address. A moment after it has
+    /// told of a new IPv6 address it does not yet: answers would be lost, those
+    /// to neighbour solicitations for a whole second.
+    pub(crate) fn is_taken_in(&mut self, ip: IpAddr) -> Result<bool, PluginError> {
+        Ok(self.route(ip, event::is_local)?.is_some())
+    }
+
+    /// What `read` finds in the kernel's route to `to`; nothing without one.
+    fn route<T>(
+        &mut self,
+        to: IpAddr,
+        read: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Option<T>, PluginError> {
         let mut request = RouteMessage::default();
         request.header.address_family =
             if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         request.header.destination_prefix_length = if to.is_ipv4() { 32 } else { 128 };
         request.attributes.push(RouteAttribute::Destination(to.into()));
         request.attributes.push(RouteAttribute::Other(DefaultNla::new(RTA_IP_PROTO, vec![UDP])));
-        let mut way = None;
+        let mut found = None;
         let answer = self.ask(RouteNetlinkMessage::GetRoute(request), 0, |message| {
             if message.message_type() == RTM_NEWROUTE {
-                way = event::way(message.payload())?;
+                found = read(message.payload())?;
             }
             Ok(())
         })?;
@@ -85,7 +101,7 @@ impl Query {
             // No route, or one of the kinds unreachable, prohibit and blackhole,
             // or an IP version that is off.
             Some(_) => Ok(None),
-            None => Ok(way),
+            None => Ok(found),
         }
     }
 

@@ -5,6 +5,7 @@ use ntm_core::plugin::{Change, Fault, PluginError, Route, Snapshot, Watcher};
 use tokio::runtime::Handle;
 
 use crate::Config;
+use crate::early::Early;
 use crate::groups::{Groups, Told};
 use crate::pending::Pending;
 use crate::query::{DATAGRAM, Query};
@@ -18,6 +19,7 @@ pub struct NetlinkWatcher {
     /// Events were lost: the table must be read anew before it is shown.
     stale: bool,
     pending: Pending,
+    early: Early,
     buffer: Vec<u8>,
 }
 
@@ -48,6 +50,7 @@ impl NetlinkWatcher {
             table: Table::default(),
             stale: true,
             pending: Pending::default(),
+            early: Early::default(),
             buffer: vec![0; DATAGRAM],
         };
         watcher.settle()?;
@@ -136,7 +139,8 @@ impl Watcher for NetlinkWatcher {
     }
 
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError> {
-        let ways: Vec<_> = to.iter().map(|&to| self.query.way(to)).collect::<Result<_, _>>()?;
+        let mut ways: Vec<_> = to.iter().map(|&to| self.query.way(to)).collect::<Result<_, _>>()?;
+        self.early.check(&mut self.query, &mut ways)?;
         // Last, so that the table knows every interface that a route names.
         self.settle()?;
         Ok(ways.into_iter().map(|way| self.table.route(way?)).collect())
