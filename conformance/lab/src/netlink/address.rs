@@ -1,4 +1,6 @@
 use std::net::IpAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -7,8 +9,11 @@ use rtnetlink::packet_route::address::{
 };
 
 use super::Netlink;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::family::Family;
+
+/// For the kernel to take a new address into use.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +42,26 @@ impl Netlink {
     /// # Errors
     /// There is no such interface, or the kernel refuses.
     pub fn add_address(&self, name: &str, address: IpNet) -> Result<()> {
-        let flags = AddressFlags::Nodad;
-        self.add_address_with(name, address, address.addr().is_ipv6().then_some(flags))
+        let ip = address.addr();
+        self.add_address_with(name, address, ip.is_ipv6().then_some(AddressFlags::Nodad))?;
+        if self.interface(name)?.running {
+            self.wait_until_taken_in(ip)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel takes in packets to an address of this machine. It
+    /// tells of an IPv6 address a moment before, and a neighbour that is asked in
+    /// that moment answers in vain: the next attempt is a second later.
+    fn wait_until_taken_in(&self, ip: IpAddr) -> Result<()> {
+        let start = Instant::now();
+        while !self.is_local(ip)? {
+            if start.elapsed() > PATIENCE {
+                return Err(Error::wrong(format!("packets to {ip} are not taken in")));
+            }
+            sleep(Duration::from_micros(100));
+        }
+        Ok(())
     }
 
     /// As [`add_address`](Self::add_address), but an IPv6 address is tentative

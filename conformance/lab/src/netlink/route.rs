@@ -60,6 +60,20 @@ impl Netlink {
         self.add_route(everywhere(via.is_ipv6()), via, name, metric)
     }
 
+    /// Whether packets to this address are for this machine itself.
+    pub(super) fn is_local(&self, ip: IpAddr) -> Result<bool> {
+        let question = RouteMessageBuilder::<IpAddr>::new()
+            .destination_prefix(ip, if ip.is_ipv4() { 32 } else { 128 })
+            .map_err(|error| Error::wrong(format!("no route to {ip}: {error}")))?
+            .build();
+        let found = self.ask(
+            || format!("ask for the route to {ip}"),
+            |handle| handle.route().get(question).execute().try_collect::<Vec<_>>(),
+        );
+        // Before it is, there may be no route to it at all.
+        Ok(found.is_ok_and(|found| found.iter().any(|m| m.header.kind == RouteType::Local)))
+    }
+
     /// Removes the routes through routers that leave by an interface.
     ///
     /// # Errors
