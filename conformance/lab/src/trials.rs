@@ -1,12 +1,12 @@
 /// The functions named, as `fn trials()`: tests for `libtest_mimic`, which the
 /// caller depends on, named after their module and themselves.
 ///
-/// ```ignore
-/// ntm_lab::trials![a_move_is_seen, a_second_one_too];
+/// ```
+/// ntm_lab::trials![a_move_is_seen];
 ///
-/// fn a_move_is_seen() {
-///     // …
-/// }
+/// fn a_move_is_seen() {}
+///
+/// assert_eq!(trials().len(), 1);
 /// ```
 #[macro_export]
 macro_rules! trials {
