@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{Fault, MemberRoles, PluginError};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -105,7 +107,11 @@ impl Server {
             made.folder = Some(folder.to_owned());
         }
         remove_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(failed)?;
+        // Private from the first moment on, whatever the user's mask says.
+        let before = umask(Mode::RWXG | Mode::RWXO);
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound.map_err(failed)?;
         made.socket = Some(path.to_owned());
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         Ok(Self { _made: made, listener })

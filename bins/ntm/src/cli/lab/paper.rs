@@ -115,7 +115,17 @@ fn stay(folder: &Path) {
     );
     output::note(&hints);
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    if let Err(error) = Command::new(&shell).status() {
+    let mut command = Command::new(&shell);
+    // So that `ntm` is this program.
+    if let Some(own) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        let mut path = own.as_os_str().to_owned();
+        if let Some(rest) = std::env::var_os("PATH") {
+            path.push(":");
+            path.push(rest);
+        }
+        command.env("PATH", path);
+    }
+    if let Err(error) = command.status() {
         output::complain(&format!("cannot start {}: {error}", shell.display()));
     }
 }
