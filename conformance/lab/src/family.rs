@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,14 @@ pub enum Family {
 impl Family {
     /// Both, IPv4 first.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The unspecified address, which only a default route leads to.
+    pub fn anywhere(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Self::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
 }
 
 impl From<IpAddr> for Family {

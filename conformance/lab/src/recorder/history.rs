@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use ntm_core::Time;
@@ -119,11 +120,12 @@ impl History {
         self.events.iter().filter(|event| event.at >= after).find(is).map(|event| event.at)
     }
 
-    /// On any interface, or only on the one named.
+    /// On any interface, or only on the one named; for `toward`, or with the
+    /// unspecified address for anywhere.
     pub(super) fn usable_source_at(
         &self,
         on: Option<&str>,
-        family: Family,
+        toward: IpAddr,
         after: Time,
     ) -> Option<Time> {
         let mut table = self.start.clone();
@@ -131,12 +133,12 @@ impl History {
         while let Some(event) = events.next_if(|event| event.at <= after) {
             table.apply(&event.change);
         }
-        if table.has_usable_source(on, family) {
+        if table.has_usable_source(on, toward) {
             return Some(after);
         }
         events.find_map(|event| {
             table.apply(&event.change);
-            table.has_usable_source(on, family).then_some(event.at)
+            table.has_usable_source(on, toward).then_some(event.at)
         })
     }
 }
@@ -178,7 +180,8 @@ impl Table {
         self.addresses.iter().any(|(on, a)| *on == index && Family::from(a.net.addr()) == family)
     }
 
-    fn has_usable_source(&self, on: Option<&str>, family: Family) -> bool {
+    fn has_usable_source(&self, on: Option<&str>, toward: IpAddr) -> bool {
+        let family = Family::from(toward);
         self.addresses.iter().any(|(index, address)| {
             Family::from(address.net.addr()) == family
                 && address.usable
@@ -187,9 +190,10 @@ impl Table {
                     .interfaces
                     .get(index)
                     .is_some_and(|(name, running)| *running && on.is_none_or(|on| on == name))
-                && self.routes.iter().any(|route| {
-                    route.is_default() && route.index == *index && route.family() == family
-                })
+                && self
+                    .routes
+                    .iter()
+                    .any(|route| route.index == *index && route.to.contains(&toward))
         })
     }
 }
@@ -261,7 +265,7 @@ mod tests {
 
     fn usable_at(changes: &[Change], family: Family, after: u64) -> Option<u64> {
         history(changes)
-            .usable_source_at(Some("eth0"), family, Time::from_nanos(after))
+            .usable_source_at(Some("eth0"), family.anywhere(), Time::from_nanos(after))
             .map(Time::nanos)
     }
 
@@ -275,6 +279,26 @@ mod tests {
             assert_eq!(usable_at(&changes[..2], Family::V4, 0), None, "{order:?}");
             assert_eq!(usable_at(&changes, Family::V6, 0), None, "{order:?}");
         }
+    }
+
+    #[test]
+    fn what_is_on_the_link_needs_no_router() {
+        let link = Route { to: "10.0.0.0/24".parse().unwrap(), via: None, index: ETH0, metric: 0 };
+        let changes = [
+            carrier(true),
+            address("10.0.0.2/24", true),
+            Change::Route(link),
+            Change::Route(default_route("10.0.0.1", ETH0)),
+        ];
+        let history = history(&changes);
+        let toward = |ip: &str| {
+            let at = history.usable_source_at(Some("eth0"), ip.parse().unwrap(), Time::ZERO);
+            at.map(Time::nanos)
+        };
+        assert_eq!(
+            (toward("10.0.0.9"), toward("10.0.1.9"), toward("0.0.0.0")),
+            (Some(3), Some(4), Some(4))
+        );
     }
 
     #[test]
@@ -329,7 +353,7 @@ mod tests {
             Change::Route(default_route("10.0.0.1", ETH0)),
         ];
         let history = history(&changes);
-        let usable = |on| history.usable_source_at(on, Family::V4, Time::ZERO);
+        let usable = |on| history.usable_source_at(on, Family::V4.anywhere(), Time::ZERO);
         assert_eq!((usable(Some("wlan0")), usable(None)), (None, usable(Some("eth0"))));
     }
 

@@ -3,6 +3,7 @@
 mod history;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -87,7 +88,7 @@ impl Recorder {
     /// one family. Right after a plug was pulled the old ones still count: see
     /// [`wait_for_move`](Self::wait_for_move).
     pub fn usable_source_at(&self, family: Family, after: Time) -> Option<Time> {
-        self.shared.lock().usable_source_at(None, family, after)
+        self.shared.lock().usable_source_at(None, family.anywhere(), after)
     }
 
     /// Waits until [`usable_source_at`](Self::usable_source_at) has an answer.
@@ -101,7 +102,7 @@ impl Recorder {
         limit: Duration,
     ) -> Result<Time> {
         let what = || format!("a usable {family} source address in {}", self.name);
-        self.wait(what, limit, |history| history.usable_source_at(None, family, after))
+        self.wait(what, limit, |history| history.usable_source_at(None, family.anywhere(), after))
     }
 
     /// Waits until an interface has got a carrier at or after this moment.
@@ -115,22 +116,24 @@ impl Recorder {
 
     /// Waits until the kernel has told the whole of a move that began at or after
     /// this moment: the carrier lost, the carrier back, and a usable source
-    /// address of a family with a default route, all on one interface.
+    /// address with a route to `toward` ([anywhere](Family::anywhere): a default
+    /// route), all on one interface.
     ///
     /// # Errors
     /// It had not in time.
     pub fn wait_for_move(
         &self,
         interface: &str,
-        family: Family,
+        toward: IpAddr,
         left: Time,
         limit: Duration,
     ) -> Result<MoveSeen> {
-        let what = || format!("a usable {family} source address on {interface} in {}", self.name);
+        let what =
+            || format!("a usable source address for {toward} on {interface} in {}", self.name);
         self.wait(what, limit, |history| {
             let carrier_down = history.carrier_at(interface, false, left)?;
             let carrier_up = history.carrier_at(interface, true, carrier_down)?;
-            let usable_source = history.usable_source_at(Some(interface), family, carrier_up)?;
+            let usable_source = history.usable_source_at(Some(interface), toward, carrier_up)?;
             Some(MoveSeen { carrier_down, carrier_up, usable_source })
         })
     }

@@ -47,7 +47,7 @@ use plan::Subnet;
 /// lab.check_round_trip(&mn, &cn, Duration::from_millis(20))?;
 /// let moved = mn.move_to(&home)?;
 /// let patience = Duration::from_secs(5);
-/// let seen = mn.recorder().wait_for_move("eth0", Family::V4, moved.left, patience)?;
+/// let seen = mn.recorder().wait_for_move("eth0", Family::V4.anywhere(), moved.left, patience)?;
 /// println!("usable again after {:?}", seen.usable_source.since(seen.carrier_up));
 /// # Ok(())
 /// # }

@@ -89,7 +89,10 @@ fn a_move_takes_the_old_addresses_away_before_the_new_ones_come() {
         mn.join(&office).unwrap();
         let moved = mn.move_to(&home).unwrap();
         for family in Family::BOTH {
-            let seen = mn.recorder().wait_for_move("eth0", family, moved.left, 5000 * MS).unwrap();
+            let seen = mn
+                .recorder()
+                .wait_for_move("eth0", family.anywhere(), moved.left, 5000 * MS)
+                .unwrap();
             let order = [moved.left, seen.carrier_down, seen.carrier_up, seen.usable_source];
             assert!(order.is_sorted_by(|earlier, later| earlier < later), "{family}: {seen:?}");
             assert!(home.contains(mn.address(family).unwrap()));

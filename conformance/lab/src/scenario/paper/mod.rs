@@ -106,7 +106,8 @@ pub fn run(
             if into_dc_network { "into the network of the DC" } else { "back behind NAT 1" },
         ));
         let moved = stage.mn.move_to(site)?;
-        moves.push(steps::observe(&stage.mn, &mn, moved, into_dc_network)?);
+        let toward = stage.dc.address(Family::V4)?;
+        moves.push(steps::observe(&stage.mn, &mn, toward, moved, into_dc_network)?);
         std::thread::sleep(options.cycle() / 4);
     }
     progress("waiting for the end of the download");

@@ -1,5 +1,6 @@
 //! What kernel and node say of a move.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ntm_core::Time;
@@ -19,11 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) fn observe(
     host: &Host,
     node: &Node,
+    dc: IpAddr,
     moved: Moved,
     into_dc_network: bool,
 ) -> Result<Move> {
     let MoveSeen { carrier_up, usable_source, .. } =
-        host.recorder().wait_for_move("eth0", Family::V4, moved.left, PATIENCE)?;
+        host.recorder().wait_for_move("eth0", dc, moved.left, PATIENCE)?;
     let record = until("the end of a move", PATIENCE, || {
         let moves = node.handovers()?;
         Ok(moves.into_iter().rev().find(|record| is_over(record, moved.left)))
