@@ -516,6 +516,10 @@ impl Tunnel {
             if probe.backoff.copies() >= PROBES {
                 let why = probe.why;
                 remote.probe = None;
+                // Nobody there: the next packet from there asks both anew.
+                self.contest.take_if(|contest| {
+                    contest.decide_at.is_none() && contest.challenger.same_remote(&leg)
+                });
                 if why == Why::Liveness && self.is_selected(&leg) {
                     self.path_died(cx, &leg);
                 }
