@@ -1,5 +1,6 @@
 //! A terminal between a coordinator and a peer that say whatever a test wants.
 
+mod contest;
 mod coordinator;
 mod handshakes;
 mod peer;
