@@ -43,6 +43,11 @@ impl Coordinators {
             .take(all)
     }
 
+    /// Where any of them may be reached, as far as is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Candidate> {
+        self.configured.iter().flat_map(|one| &one.addresses).chain(&self.learned)
+    }
+
     /// Takes note of where the current one says it may be reached.
     pub(super) fn learn(&mut self, addresses: &[Candidate]) {
         let configured = self.current().map_or(&[][..], |current| &current.addresses);

@@ -24,6 +24,10 @@ use crate::wire::{
 
 /// Unanswered messages after which the coordinator counts as unreachable.
 const PATIENCE: u32 = 3;
+/// After a refusal the coordinator is asked again: first after this long,
+const RETRY: Duration = Duration::from_secs(5);
+/// then twice as long each time, up to this.
+const MOST_RETRY: Duration = Duration::from_secs(60);
 
 /// The client's end of a session with the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +43,10 @@ pub(crate) struct Client {
     session: Option<SignalSession>,
     attempt: Option<Attempt>,
     request: Option<Registration>,
+    /// When to ask again after a refusal,
+    retry_at: Option<Time>,
+    /// and how long the last such wait was; zero if none since we were registered.
+    retry_wait: Duration,
     keep_alive: Option<KeepAlive>,
     registered: Option<Registered>,
     rtt: Rtt,
@@ -104,6 +112,8 @@ impl Client {
             session: None,
             attempt: None,
             request: None,
+            retry_at: None,
+            retry_wait: Duration::ZERO,
             keep_alive: None,
             registered: None,
             rtt: Rtt::default(),
@@ -111,9 +121,9 @@ impl Client {
         }
     }
 
-    /// Where the coordinator may be reached, for asking the system for routes.
+    /// Where any of the coordinators may be reached, for asking the system for routes.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.coordinators.candidates().map(|candidate| candidate.addr.ip())
+        self.coordinators.all().map(|candidate| candidate.addr.ip())
     }
 
     /// Takes note of which destinations have a route, and uses the first of
@@ -165,14 +175,31 @@ impl Client {
         &mut self,
         cx: &mut Context<'_, E>,
         claimed: Vec<Candidate>,
-        paths: Vec<PathRef>,
+        mut paths: Vec<PathRef>,
     ) {
+        // What nobody has heard of yet is said as well.
+        let unheard = self.request.take().map_or(Vec::new(), |request| request.body.paths);
+        for path in unheard {
+            if paths.len() < RegistrationRequest::MOST_PATHS && !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
         let body = RegistrationRequest { epoch: cx.epoch, claimed, paths, token: None };
         let backoff = Backoff::patient(cx.now, &self.rtt);
         let id = RequestId::of_node(cx.rng.number());
         self.request = Some(Registration { id, body, backoff });
         self.keep_alive = None;
+        self.retry_at = None;
         self.send_registration(cx);
+    }
+
+    /// The coordinator does not want us, or not now: it is asked again, since
+    /// somebody may change that.
+    fn refused<E>(&mut self, cx: &mut Context<'_, E>, refusal: Refusal) -> ClientEvent {
+        self.request = None;
+        self.retry_wait = (2 * self.retry_wait).clamp(RETRY, MOST_RETRY);
+        self.retry_at = Some(cx.now + cx.rng.jitter(self.retry_wait));
+        ClientEvent::Refused(refusal)
     }
 
     /// Starts a fresh session beside the present one, so that keys do not grow
@@ -291,10 +318,7 @@ impl Client {
         self.answered_by = Some(leg.unpinned());
         let session = match answer {
             Ok(id) => SignalSession::of_node(id, &keys),
-            Err(refusal) => {
-                self.request = None;
-                return Some(ClientEvent::Refused(refusal));
-            }
+            Err(refusal) => return Some(self.refused(cx, refusal)),
         };
         self.session = Some(session);
         self.unreachable = false;
@@ -332,8 +356,7 @@ impl Client {
         if let SignalBody::Refusal(refusal) = signal.body
             && self.request.as_ref().is_some_and(|request| request.id == signal.request)
         {
-            self.request = None;
-            return Some(ClientEvent::Refused(refusal));
+            return Some(self.refused(cx, refusal));
         }
         Some(ClientEvent::Signal(Box::new(signal)))
     }
@@ -346,7 +369,6 @@ impl Client {
         response: RegistrationResponse,
     ) -> Option<ClientEvent> {
         if response.epoch_seen > cx.epoch {
-            self.request = None;
             return Some(ClientEvent::EpochBehind(response.epoch_seen));
         }
         let answers_open_request = match self.request.take() {
@@ -388,6 +410,7 @@ impl Client {
             keep_alive_at: keep_alive_every.map(|every| cx.now + cx.rng.jitter(every)),
             observed,
         });
+        self.retry_wait = Duration::ZERO;
         self.coordinators.learn(&response.coordinators);
         answers_open_request.then(|| ClientEvent::Registered(Box::new(response)))
     }
@@ -458,6 +481,9 @@ impl Client {
             }
             attempt.send(cx, &self.legs);
         }
+        if self.retry_at.take_if(|at| *at <= cx.now).is_some() {
+            return Some(ClientEvent::RegistrationDue);
+        }
         if self.session.is_some()
             && self.request.as_ref().is_some_and(|request| request.backoff.is_due(cx.now))
         {
@@ -511,6 +537,6 @@ impl Client {
         let registered = self.registered.as_ref().filter(|_| self.request.is_none());
         let renew = registered.map(|registered| registered.renew_at);
         let idle = registered.and_then(|registered| registered.keep_alive_at);
-        [attempt, request, keep_alive, renew, idle].into_iter().flatten().min()
+        [attempt, request, keep_alive, renew, idle, self.retry_at].into_iter().flatten().min()
     }
 }

@@ -275,7 +275,7 @@ impl Coordinator {
         plan: Option<Result<Plan, PluginError>>,
     ) {
         let Some(exchange) = self.directions.exchanges.get(&id) else { return };
-        let relays = exchange.relays.len();
+        let (relays, is_move) = (exchange.relays.len(), exchange.reason == Reason::Move);
         let by_relay = || Plan {
             to_initiator: Vec::new(),
             to_responder: Vec::new(),
@@ -283,23 +283,23 @@ impl Coordinator {
             relays: (0..relays.min(RouteDirection::MOST_RELAYS)).collect(),
             pacing: Duration::from_millis(20),
         };
-        let plan = match plan {
+        let error = match plan {
             Some(Ok(mut plan)) => {
                 plan.relays.retain(|at| *at < relays);
-                plan
+                return self.direct(now, id, plan);
             }
-            Some(Err(error)) => {
-                let failure = Failure::new("a plan for a pair", Some(&error));
-                self.out.event(CoordinatorEvent::Failure(failure));
-                by_relay()
-            }
-            None => {
-                let failure = Failure::new("a plan for a pair", None);
-                self.out.event(CoordinatorEvent::Failure(failure));
-                by_relay()
-            }
+            Some(Err(error)) => Some(error),
+            None => None,
         };
-        self.direct(now, id, plan);
+        let failure = Failure::new("a plan for a pair", error.as_ref());
+        self.out.event(CoordinatorEvent::Failure(failure));
+        if is_move {
+            // A tunnel that works is not sent to a relay by a failure. If it does
+            // not work, its ends will ask.
+            self.directions.exchanges.remove(&id);
+        } else {
+            self.direct(now, id, by_relay());
+        }
     }
 
     fn direct(&mut self, now: Time, id: ExchangeId, plan: Plan) {

@@ -14,7 +14,8 @@ use crate::wire::Control;
 const SILENCE: Duration = Duration::from_secs(1);
 /// A tunnel that carried something within this time is in use.
 const IN_USE: Duration = Duration::from_secs(60);
-/// A natted idle end keeps its mapping with one datagram each.
+/// A natted idle end keeps its mapping with one datagram each, give or take a
+/// tenth.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 /// What is known of a tunnel's pulse.
@@ -27,6 +28,8 @@ pub(super) struct Liveness {
     carried: Option<Time>,
     /// When anything last went out.
     sent: Time,
+    /// How long after that a keep-alive follows.
+    keep_alive: Duration,
     /// The session was due for renewal while nobody used it: look again when
     /// somebody does.
     pub(super) renewal_waits: bool,
@@ -39,6 +42,7 @@ impl Liveness {
             waiting: None,
             carried: None,
             sent: now,
+            keep_alive: KEEP_ALIVE,
             renewal_waits: false,
         }
     }
@@ -118,6 +122,7 @@ impl Tunnel {
         }
         if self.keep_alive_at().is_some_and(|at| at <= cx.now) {
             self.liveness.sent = cx.now;
+            self.liveness.keep_alive = cx.rng.jitter(KEEP_ALIVE);
             if cx.is_natted(selected.leg.remote.is_ipv6()) {
                 self.say(cx, &selected.leg, &Control::KeepAlive);
             }
@@ -132,7 +137,7 @@ impl Tunnel {
     /// by the relay binding.
     fn keep_alive_at(&self) -> Option<Time> {
         let idle = self.selected.is_some() && self.current.is_some() && !self.is_relayed();
-        idle.then(|| self.liveness.sent + KEEP_ALIVE)
+        idle.then(|| self.liveness.sent + self.liveness.keep_alive)
     }
 
     pub(super) fn liveness_deadline(&self) -> Option<(Time, &'static str)> {

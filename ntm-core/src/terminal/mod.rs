@@ -225,8 +225,18 @@ impl Terminal {
             tunnel.bind_relays(cx);
             tunnel.moved(cx, false, true);
         });
+        self.stamp(now);
         let reference = self.tunnels.get(&path).and_then(Tunnel::reference);
         self.register(now, reference.into_iter().collect());
+    }
+
+    /// Has the packets of every tunnel carry our present epoch: from who has heard
+    /// of it, older ones tell nothing any more.
+    fn stamp(&mut self, now: Time) {
+        let paths: Vec<_> = self.tunnels.keys().copied().collect();
+        for path in paths {
+            self.with_tunnel(now, &path, |tunnel, cx| tunnel.point_again(cx));
+        }
     }
 
     fn live_tunnels(&self, now: Time) -> Vec<PathRef> {
@@ -334,6 +344,7 @@ impl Terminal {
             Some(ClientEvent::Registered(response)) => self.registered(now, *response),
             Some(ClientEvent::EpochBehind(seen)) => {
                 self.epoch = self.epoch.above(seen);
+                self.stamp(now);
                 self.register(now, Vec::new());
             }
             Some(ClientEvent::RegistrationDue) => {
@@ -415,7 +426,10 @@ impl Terminal {
     fn remove_tunnel(&mut self, path: PathId) {
         if let Some(tunnel) = self.tunnels.remove(&path) {
             for vip in tunnel.peer.vips.iter() {
-                self.by_vip.remove(&vip);
+                // It may lead to a newer tunnel by now.
+                if self.by_vip.get(&vip) == Some(&path) {
+                    self.by_vip.remove(&vip);
+                }
             }
             self.timers.set(Timer::Tunnel(path), None);
             self.out.event(TerminalEvent::Table(TableEvent::Remove { path }));

@@ -16,8 +16,11 @@ use crate::wire::{Bind, BindAck, BindStatus, RelayGrant, RelayId, Token};
 const MOST_RELAYS: usize = 4;
 /// A binding is refreshed this often, give or take a tenth.
 const REFRESH: Duration = Duration::from_secs(25);
-/// Unanswered Binds after which a relay is taken for dead.
+/// Unanswered Binds after which a relay is taken for dead,
 const PATIENCE: u32 = 4;
+/// and not before it has been silent for this long: on a loaded uplink answers
+/// take many times the round trip of before.
+const SILENCE: Duration = Duration::from_secs(2);
 /// After a direction the peer may still begin for this long.
 const AWAITED: Duration = Duration::from_secs(15);
 /// A direct path that has worked this long needs no relay beside it.
@@ -290,7 +293,8 @@ impl Tunnel {
         for at in 0..self.relays.len() {
             let Binding::Asked { backoff, .. } = &self.relays[at].state else { continue };
             if backoff.is_due(cx.now) {
-                if backoff.copies() > PATIENCE {
+                let silent = cx.now.since(backoff.started());
+                if backoff.copies() > PATIENCE && silent >= SILENCE {
                     self.relay_failed(cx, at);
                 } else {
                     self.send_bind(cx, at, None);

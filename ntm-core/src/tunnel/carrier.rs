@@ -104,11 +104,16 @@ impl Carrier {
             return Outbound::Dropped;
         };
         let vip = flow.destination;
-        if self.hold.holds(vip) {
-            // Newer packets wait behind older ones.
-            return self.hold(now, vip, packet, false);
-        }
         let tunnels = self.tunnels.take();
+        if self.hold.holds(vip) {
+            // Newer packets wait behind older ones; as long as there is no way,
+            // that is told again and again.
+            let leads_nowhere = tunnels.by_vip(vip).is_none_or(|tunnel| {
+                let state = tunnel.state();
+                state.endpoint.is_none() || state.send.is_none()
+            });
+            return self.hold(now, vip, packet, leads_nowhere);
+        }
         let Some(tunnel) = tunnels.by_vip(vip) else {
             return self.hold(now, vip, packet, true);
         };
@@ -458,5 +463,18 @@ mod tests {
         mn.point(2, Proof::Proved, 1400);
         let sent = mn.carrier.outbound(Time::ZERO, &packet(7, 2, b""), &mut Vec::new());
         assert_eq!(sent, Outbound::Dropped);
+    }
+
+    #[test]
+    fn an_application_that_goes_on_is_heard_again_and_again() {
+        let mut mn = End::new(1);
+        let mut misses = 0;
+        for second in 0..60 {
+            let now = Time::ZERO + Duration::from_secs(second);
+            let sent = mn.carrier.outbound(now, &packet(1, 2, b"ping"), &mut Vec::new());
+            misses += u32::from(matches!(sent, Outbound::Held { miss: Some(_) }));
+            mn.carrier.release(now, |_, _, _| {});
+        }
+        assert!(misses > 30, "of 60 packets for nowhere {misses} were told of");
     }
 }

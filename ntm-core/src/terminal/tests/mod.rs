@@ -5,6 +5,7 @@ mod coordinator;
 mod handshakes;
 mod peer;
 mod proof;
+mod registration;
 mod relay;
 
 use std::net::SocketAddr;

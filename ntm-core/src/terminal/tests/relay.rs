@@ -1,4 +1,4 @@
-//! Somebody who answers in a relay's place.
+//! Relays that are granted, and somebody who answers in their place.
 
 use super::*;
 use crate::crypto::Secret;
@@ -19,6 +19,13 @@ fn grant() -> RelayGrant {
         mac: [0; 16],
     };
     RelayGrant { ticket, key: KEY, candidates: vec![Candidate::udp(addr(RELAY))] }
+}
+
+/// A grant of the same relay by another ticket, with another key.
+fn granted(serial: u8) -> RelayGrant {
+    let grant = grant();
+    let ticket = Ticket { serial: serial.into(), ..grant.ticket };
+    RelayGrant { ticket, key: Secret::new([serial; 32]), ..grant }
 }
 
 fn binds(sent: &Sent) -> Vec<Bind> {
@@ -59,4 +66,38 @@ fn only_the_relay_answers_and_only_the_question_that_is_open() {
     let sent = world.arrives(addr(RELAY), &genuine.emit(&KEY));
     let tokens: Vec<_> = binds(&sent).into_iter().map(|bind| bind.token).collect();
     assert_eq!(tokens, [Some([9; 8])]);
+}
+
+#[test]
+fn a_relay_is_asked_until_it_answers_while_the_peer_may_begin() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let direction = RouteDirection { relays: vec![granted(1)], ..world.direction(&cn) };
+    assert_eq!(binds(&world.directed(direction)).len(), 1);
+    assert!(binds(&world.waits(Duration::from_secs(2))).len() >= 2);
+    assert!(binds(&world.waits(Duration::from_secs(60))).len() <= 3, "not for ever");
+}
+
+#[test]
+fn an_answer_under_way_counts_although_a_newer_ticket_has_come() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let mut direction = RouteDirection { relays: vec![granted(1)], ..world.direction(&cn) };
+    let sent = world.directed(direction.clone());
+    let asked = binds(&sent).pop().expect("the relay is told");
+    direction.relays = vec![granted(2)];
+    world.directed(direction);
+    let (path, epoch, nonce) = (asked.path, asked.epoch, asked.nonce);
+    let ack = BindAck {
+        path,
+        side: asked.side,
+        status: BindStatus::Bound,
+        epoch,
+        nonce,
+        challenge: None,
+    };
+    world.arrives(addr(RELAY), &ack.emit(&granted(3).key));
+    assert!(!binds(&world.waits(Duration::from_secs(2))).is_empty(), "nobody's key: asked again");
+    world.arrives(addr(RELAY), &ack.emit(&granted(1).key));
+    assert!(binds(&world.waits(Duration::from_secs(2))).is_empty(), "it knows us");
 }
