@@ -22,35 +22,75 @@ pub(crate) struct CoordinatorPlugins {
 pub(crate) type Answer = (Asker, EffectId, Outcome);
 
 /// Asks plugins in tasks of their own; answers come through a channel.
+///
+/// What is to be stored goes through one task for each machine, so that it
+/// reaches the store in the order in which it was asked for.
 pub(crate) struct Questions {
+    desk: Desk,
+    terminals_stores: mpsc::UnboundedSender<(EffectId, Effect)>,
+    coordinators_stores: mpsc::UnboundedSender<(EffectId, Effect)>,
+}
+
+/// Where questions are answered.
+#[derive(Clone)]
+struct Desk {
     coordinator: Option<CoordinatorPlugins>,
     peers: Arc<PeersFile>,
     answers: mpsc::UnboundedSender<Answer>,
 }
 
 impl Questions {
+    /// Must be called inside a runtime, which drives the tasks.
     pub(crate) fn new(
         coordinator: Option<CoordinatorPlugins>,
         peers: PeersFile,
     ) -> (Self, mpsc::UnboundedReceiver<Answer>) {
         // Bounded by the machines, which have few questions open.
         let (answers, receiver) = mpsc::unbounded_channel();
-        (Self { coordinator, peers: Arc::new(peers), answers }, receiver)
+        let desk = Desk { coordinator, peers: Arc::new(peers), answers };
+        let questions = Self {
+            terminals_stores: desk.queue(Asker::Terminal),
+            coordinators_stores: desk.queue(Asker::Coordinator),
+            desk,
+        };
+        (questions, receiver)
     }
 
     /// Asks. What concerns routes is the caller's.
     pub(crate) fn ask(&self, asker: Asker, id: EffectId, effect: Effect) {
-        let answers = self.answers.clone();
-        let coordinator = self.coordinator.clone();
-        let peers = self.peers.clone();
-        tokio::spawn(async move {
-            let outcome = match (asker, coordinator) {
-                (Asker::Terminal, _) => terminal(peers, effect).await,
-                (Asker::Coordinator, Some(plugins)) => plugins.answer(effect).await,
-                (Asker::Coordinator, None) => return,
+        if matches!(effect, Effect::Store(_)) {
+            let stores = match asker {
+                Asker::Terminal => &self.terminals_stores,
+                Asker::Coordinator => &self.coordinators_stores,
             };
-            let _closing = answers.send((asker, id, outcome));
+            let _closing = stores.send((id, effect));
+        } else {
+            let desk = self.desk.clone();
+            tokio::spawn(async move { desk.answer(asker, id, effect).await });
+        }
+    }
+}
+
+impl Desk {
+    /// Starts a task that answers one question after the other.
+    fn queue(&self, asker: Asker) -> mpsc::UnboundedSender<(EffectId, Effect)> {
+        let (sender, mut questions) = mpsc::unbounded_channel();
+        let desk = self.clone();
+        tokio::spawn(async move {
+            while let Some((id, effect)) = questions.recv().await {
+                desk.answer(asker, id, effect).await;
+            }
         });
+        sender
+    }
+
+    async fn answer(&self, asker: Asker, id: EffectId, effect: Effect) {
+        let outcome = match (asker, &self.coordinator) {
+            (Asker::Terminal, _) => terminal(self.peers.clone(), effect).await,
+            (Asker::Coordinator, Some(plugins)) => plugins.answer(effect).await,
+            (Asker::Coordinator, None) => return,
+        };
+        let _closing = self.answers.send((asker, id, outcome));
     }
 }
 

@@ -14,6 +14,8 @@ mod overlap;
 mod peers;
 mod run;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{Fault, MemberRole, NodeRecord, PluginError, Record, RecordKey, Write};
@@ -13,11 +14,13 @@ const HEADER: &str = "# The first key seen of each node. `ntm trust NAME` accept
 
 pub(crate) struct PeersFile {
     path: PathBuf,
+    /// Held from reading to writing, so that no change is lost between them.
+    changing: Mutex<()>,
 }
 
 impl PeersFile {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), changing: Mutex::default() }
     }
 
     /// What is in the file; nothing if there is none.
@@ -32,6 +35,7 @@ impl PeersFile {
 
     /// Applies changes; the file is whole at every moment.
     pub(crate) fn store(&self, writes: &[Write]) -> Result<(), PluginError> {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pins = self.read()?;
         for write in writes {
             match write {
@@ -135,5 +139,18 @@ mod tests {
         let error = file.store(&[put("bn.example", 2)]).unwrap_err();
         assert!(error.to_string().contains("mn.peers:3:"), "{error}");
         assert!(fs::read_to_string(&path).unwrap().contains("nonsense"));
+    }
+
+    #[test]
+    fn keys_that_are_stored_at_once_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let file = PeersFile::new(&folder.path().join(format!("mn{round}.peers")));
+            std::thread::scope(|scope| {
+                scope.spawn(|| file.store(&[put("cn.example", 1)]).unwrap());
+                scope.spawn(|| file.store(&[put("bn.example", 2)]).unwrap());
+            });
+            assert_eq!(file.load().unwrap().len(), 2, "round {round}");
+        }
     }
 }
