@@ -20,9 +20,10 @@ fn main() -> std::process::ExitCode {
     });
     let paper = ["fast", "seed"]
         .map(|mode| Trial::test(format!("paper_{mode}"), move || linux::paper(mode)));
-    let trials = rows.chain(paper).collect::<Vec<_>>();
+    let bare = Trial::test("paper_without_tools", linux::paper_without_tools);
+    let trials = rows.chain(paper).chain([bare]).collect::<Vec<_>>();
     // 5 rows × 2 families × 3 movers × 2 modes, and 5 × 4 changes of row.
-    assert_eq!(trials.len(), 60 + 20 + 2);
+    assert_eq!(trials.len(), 60 + 20 + 3);
     run(&arguments, trials).exit_code()
 }
 
@@ -39,7 +40,10 @@ mod linux {
     }
 
     fn json(arguments: &[&str]) -> Result<Value, Failed> {
-        let output = ntm(arguments);
+        read(&ntm(arguments))
+    }
+
+    fn read(output: &Output) -> Result<Value, Failed> {
         let said = String::from_utf8_lossy(&output.stderr);
         let value: Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("no JSON ({error}); it said: {said}"))?;
@@ -64,6 +68,20 @@ mod linux {
         let rows: Vec<_> = name.split("row").skip(1).filter_map(|s| s.chars().next()).collect();
         assert_eq!(outcome["way"][0], way(rows[0]));
         assert_eq!(outcome["way"][1], way(*rows.last().unwrap()));
+        Ok(())
+    }
+
+    /// With nobody else's programs the lab does it all itself, and says so.
+    pub(crate) fn paper_without_tools() -> Result<(), Failed> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ntm"));
+        command.args(["lab", "paper", "--json", "--moves", "1", "--size", "16", "--rtt", "4"]);
+        let output = command.env("NTM_LAB_TOOLS", "none").stdin(Stdio::null()).output()?;
+        let report = read(&output)?;
+        assert_eq!((&report["addresses"], &report["nat"]), (&"static".into(), &"emulator".into()));
+        assert_eq!(report["rtt_ms"], 4.0);
+        assert_eq!(report["bytes"], 16 << 20);
+        assert_eq!(report["checksum_ok"], true);
+        assert_eq!(report["path_id_before"], report["path_id_after"]);
         Ok(())
     }
 

@@ -79,21 +79,6 @@ impl Netns {
         })
     }
 
-    /// Runs a closure inside on a thread of its own, without waiting for it.
-    ///
-    /// # Panics
-    /// If the system has no thread left.
-    pub fn spawn_thread<T: Send + 'static>(
-        &self,
-        inside: impl FnOnce() -> T + Send + 'static,
-    ) -> thread::JoinHandle<T> {
-        let this = self.clone();
-        thread::spawn(move || {
-            this.move_here();
-            inside()
-        })
-    }
-
     /// Starts a program inside. [`Process`](crate::Process) does that and looks
     /// after it too.
     ///

@@ -322,18 +322,6 @@ impl World {
         self.now = end;
     }
 
-    /// Lets time pass until `done`, at most for `limit`; whether it is done.
-    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let end = self.now + limit;
-        while !done(self) {
-            if !self.step(end) {
-                self.now = end;
-                return done(self);
-            }
-        }
-        true
-    }
-
     /// Goes to the next thing that happens before `end`.
     fn step(&mut self, end: Time) -> bool {
         let arrival = self.arrivals.peek().map(|Reverse(pending)| pending.arrival.at);

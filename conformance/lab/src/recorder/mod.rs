@@ -72,11 +72,6 @@ impl Recorder {
         self.shared.lock().events().to_vec()
     }
 
-    /// When an interface first got a carrier at or after this moment.
-    pub fn carrier_up_at(&self, interface: &str, after: Time) -> Option<Time> {
-        self.shared.lock().carrier_at(interface, true, after)
-    }
-
     /// When an interface first lost its carrier at or after this moment.
     pub fn carrier_down_at(&self, interface: &str, after: Time) -> Option<Time> {
         self.shared.lock().carrier_at(interface, false, after)

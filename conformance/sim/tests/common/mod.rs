@@ -1,6 +1,6 @@
 //! The rows of the decision table as places on a simulated network.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::net::IpAddr;
 use std::time::Duration;
