@@ -50,7 +50,7 @@ pub(crate) struct Waiting {
     pings: Vec<Ping>,
     /// Clients that wait until a change of a member is durable.
     members: Vec<(NodeName, oneshot::Sender<Response>)>,
-    look: Option<Time>,
+    pub(super) look: Option<Time>,
     traffic: BTreeMap<PathId, Traffic>,
     settings: Option<InterfaceSettings>,
     session: [Option<SessionId>; 2],
@@ -83,12 +83,8 @@ impl Node {
         self.look(started).await;
         let mut tick = pin!(sleep(TRAFFIC));
         let result = loop {
-            self.drain().await;
-            if let Some(fatal) = self.waiting.fatal.take() {
-                break Err(fatal);
-            }
             match self.turn(&mut called, tick.as_mut(), stop.as_mut()).await {
-                Turn::Stop => break Ok(()),
+                Turn::End(result) => break result,
                 Turn::Tick(next) => tick.set(sleep(next)),
                 Turn::Done => {}
             }
@@ -102,35 +98,50 @@ impl Node {
         result
     }
 
-    async fn turn(
+    /// Every output, then one input. Whatever arrives from the network comes
+    /// last: a flood of it stops neither clocks nor answers nor other tasks.
+    pub(super) async fn turn(
         &mut self,
         called: &mut mpsc::Receiver<Call>,
         tick: Pin<&mut tokio::time::Sleep>,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Turn {
+        self.drain().await;
+        if self.until_deadline().is_zero() {
+            self.handle_timeout().await;
+            self.drain().await;
+        }
+        if let Some(fatal) = self.waiting.fatal.take() {
+            return Turn::End(Err(fatal));
+        }
         let wait = self.until_deadline();
         tokio::select! {
             biased;
-            () = stop => return Turn::Stop,
+            () = stop => return Turn::End(Ok(())),
             change = self.watcher.next() => self.changed(change).await,
-            () = self.mailbox.wait() => {
-                let delivery = self.mailbox.take();
-                self.deliver(delivery);
-            }
             Some((asker, id, outcome)) = self.answers.recv() => {
                 self.machines.handle_outcome(clock::now(), asker, id, outcome);
             }
             Some((request, answer)) = called.recv() => self.serve(request, answer),
             () = tick => return Turn::Tick(self.look_after_traffic()),
-            () = sleep(wait) => {
-                let now = clock::now();
-                if self.waiting.look.take_if(|at| *at <= now).is_some() {
-                    self.look(now).await;
-                }
-                self.machines.handle_timeout(now);
+            // The next turn sees to it.
+            () = sleep(wait) => {}
+            () = self.mailbox.wait() => {
+                let delivery = self.mailbox.take();
+                self.deliver(delivery);
+                tokio::task::yield_now().await;
             }
         }
         Turn::Done
+    }
+
+    /// A deadline has come.
+    async fn handle_timeout(&mut self) {
+        let now = clock::now();
+        if self.waiting.look.take_if(|at| *at <= now).is_some() {
+            self.look(now).await;
+        }
+        self.machines.handle_timeout(now);
     }
 
     fn until_deadline(&self) -> Duration {
@@ -608,13 +619,13 @@ impl Node {
     }
 }
 
-enum Turn {
+pub(super) enum Turn {
     /// Something has happened.
     Done,
     /// The traffic has been looked after; again in this time.
     Tick(Duration),
-    /// It is time to go.
-    Stop,
+    /// It is time to go, or the node is no use any more.
+    End(Result<(), StartError>),
 }
 
 fn json_of(value: &impl serde::Serialize) -> Response {

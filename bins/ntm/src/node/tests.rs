@@ -1,7 +1,10 @@
 //! A node's loop and its questions, with plugins that do what a test wants.
 
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ntm_core::address::{Prefix, Vips};
@@ -9,16 +12,26 @@ use ntm_core::crypto::{Identity, Suites};
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::machine::{Effect, EffectId};
 use ntm_core::plugin::{
-    MemberRole, NodeRecord, Plan, PlanRequest, PluginError, Record, Registry, Traversal, Vip, Write,
+    Change, MemberRole, NodeRecord, Plan, PlanRequest, PluginError, Record, Registry, Route,
+    Snapshot, Traversal, Vip, Watcher, Write,
 };
+use ntm_core::relay::ForwardTable;
 use ntm_core::terminal::{Mode, Terminal, TerminalConfig};
+use ntm_core::tunnel::Table;
 use ntm_core::{Rng, machine};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::Node;
+use super::control::{Request, Response};
 use super::effects::{CoordinatorPlugins, Questions};
-use super::machines::Asker;
+use super::handover::Handovers;
+use super::machines::{Asker, Machines};
 use super::peers::PeersFile;
+use super::run::{Turn, Waiting};
 use crate::clock;
+use crate::config::Place;
+use crate::worker::Mailbox;
 
 /// A terminal that has asked its first question.
 fn terminal() -> (Terminal, EffectId) {
@@ -113,4 +126,100 @@ async fn what_is_stored_keeps_its_order() {
         timeout(Duration::from_secs(10), answers.recv()).await.unwrap().unwrap();
     }
     assert_eq!(*registry.0.lock().unwrap(), all);
+}
+
+/// A watcher without news.
+#[derive(Default)]
+struct Quiet {
+    /// How often it was asked for the addresses.
+    looks: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Watcher for Quiet {
+    async fn next(&mut self) -> Result<Change, PluginError> {
+        std::future::pending().await
+    }
+
+    async fn snapshot(&mut self) -> Result<Snapshot, PluginError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        Ok(Snapshot::default())
+    }
+
+    async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError> {
+        Ok(vec![None; to.len()])
+    }
+}
+
+/// A node that has nothing but its loop.
+fn node(watcher: impl Watcher + 'static) -> Node {
+    let mut rng = Rng::from_seed([7; 32]);
+    let (questions, answers) = Questions::new(None, PeersFile::new("mn.peers".as_ref()));
+    Node {
+        name: "mn.example".parse().unwrap(),
+        public_key: PublicKey::from_bytes([1; 32]),
+        machines: Machines::default(),
+        table: Table::new(&mut rng),
+        forwards: ForwardTable::new(&mut rng),
+        transports: Vec::new(),
+        interface: None,
+        mtu: 1400,
+        watcher: Box::new(watcher),
+        mailbox: Arc::new(Mailbox::new(&mut rng)),
+        worker: None,
+        questions,
+        answers,
+        server: None,
+        dc: Place::Program,
+        handovers: Handovers::default(),
+        waiting: Waiting::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_flood_stops_neither_clocks_nor_clients_nor_other_tasks() {
+    let watcher = Quiet::default();
+    let looks = watcher.looks.clone();
+    let mut node = node(watcher);
+    let others = Arc::new(AtomicU32::new(0));
+    let count = others.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(5)).await;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let (calls, mut called) = mpsc::channel(1);
+    let mut stop = pin!(std::future::pending());
+    let mut tick = pin!(sleep(Duration::from_millis(5)));
+    let (mut ticks, mut clients) = (0, 0);
+    let mut client: Option<oneshot::Receiver<Response>> = None;
+    let mut asks = Instant::now();
+    let end = asks + Duration::from_millis(500);
+    while Instant::now() < end {
+        // There is always something in the mailbox.
+        node.mailbox.ring();
+        node.waiting.look.get_or_insert(clock::now() + Duration::from_millis(5));
+        if client.as_mut().is_some_and(|answered| answered.try_recv().is_ok()) {
+            clients += 1;
+            client = None;
+        }
+        if client.is_none() && Instant::now() >= asks {
+            asks = Instant::now() + Duration::from_millis(5);
+            let (answer, answered) = oneshot::channel();
+            calls.try_send((Request::Status, answer)).unwrap();
+            client = Some(answered);
+        }
+        match node.turn(&mut called, tick.as_mut(), stop.as_mut()).await {
+            Turn::Tick(_) => {
+                ticks += 1;
+                tick.set(sleep(Duration::from_millis(5)));
+            }
+            Turn::Done => {}
+            Turn::End(result) => panic!("it ends: {result:?}"),
+        }
+    }
+    let (looks, others) = (looks.load(Ordering::Relaxed), others.load(Ordering::Relaxed));
+    let all = [looks, ticks, others, clients];
+    assert!(all.iter().all(|times| *times >= 10), "looks, ticks, others, clients: {all:?}");
 }

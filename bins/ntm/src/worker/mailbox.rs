@@ -155,7 +155,7 @@ impl Mailbox {
     }
 
     /// Wakes the control task, once a batch.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.notify.notify_one();
     }
 
