@@ -10,7 +10,7 @@ use ntm_core::Time;
 use ntm_core::address::Leg;
 use ntm_core::coordinator::{Coordinator, CoordinatorEvent, Member, MembershipError};
 use ntm_core::id::{NodeName, PathId, SessionId};
-use ntm_core::machine::{Effect, Outcome};
+use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{Addr, Change, InterfaceSettings, PluginError, Snapshot, TxPacket};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{TerminalCommand, TerminalEvent, TunnelState, Way};
@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use super::control::{Call, Request, Response};
-use super::machines::Output;
+use super::machines::{Asker, Output};
 use super::overlap::Overlap;
 use super::status::{self, NodeStatus, PluginFacts};
 use super::{Node, log};
@@ -34,6 +34,8 @@ use crate::worker::{Broken, Delivery};
 /// DHCP clients add an address and its route in two steps: after an event, look
 /// again this much later.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Routes that the watcher could not tell are asked for again this much later.
+const ROUTES_AGAIN: Duration = Duration::from_millis(500);
 /// A watcher that takes longer is not waited for.
 const WATCHER_PATIENCE: Duration = Duration::from_millis(500);
 /// How often tunnels with traffic are looked after,
@@ -51,6 +53,8 @@ pub(crate) struct Waiting {
     /// Clients that wait until a change of a member is durable.
     members: Vec<(NodeName, oneshot::Sender<Response>)>,
     pub(super) look: Option<Time>,
+    /// Questions about routes that the watcher could not answer yet.
+    pub(super) unanswered: Vec<(Asker, EffectId, Vec<IpAddr>)>,
     traffic: BTreeMap<PathId, Traffic>,
     settings: Option<InterfaceSettings>,
     session: [Option<SessionId>; 2],
@@ -174,7 +178,7 @@ impl Node {
     }
 
     /// A deadline has come.
-    async fn handle_timeout(&mut self) {
+    pub(super) async fn handle_timeout(&mut self) {
         let now = clock::now();
         if self.waiting.look.take_if(|at| *at <= now).is_some() {
             self.look(now).await;
@@ -229,9 +233,17 @@ impl Node {
                 self.waiting.snapshot.clone_from(&snapshot);
                 self.machines.handle_addresses(now, &snapshot, &routes);
                 self.tell_of_overlap();
+                for (asker, id, ips) in std::mem::take(&mut self.waiting.unanswered) {
+                    self.answer_routes(now, asker, id, ips).await;
+                }
+                return;
             }
             Ok(Err(error)) => warn!(%error, "the watcher cannot tell the addresses"),
             Err(_) => warn!("the watcher does not answer"),
+        }
+        if !self.waiting.unanswered.is_empty() {
+            // Machines do not ask twice.
+            self.waiting.look.get_or_insert(clock::now() + ROUTES_AGAIN);
         }
     }
 
@@ -307,9 +319,7 @@ impl Node {
                 }
                 Output::Send(leg, datagram) => self.send(now, &leg, &datagram),
                 Output::Ask(asker, id, Effect::Routes(ips)) => {
-                    let routes = self.routes(&ips).await;
-                    let outcome = Outcome::Routed(ips.into_iter().zip(routes).collect());
-                    self.machines.handle_outcome(now, asker, id, outcome);
+                    self.answer_routes(now, asker, id, ips).await;
                 }
                 Output::Ask(asker, id, effect) => self.questions.ask(asker, id, effect),
             }
@@ -319,11 +329,29 @@ impl Node {
         }
     }
 
-    async fn routes(&mut self, ips: &[IpAddr]) -> Vec<Option<ntm_core::plugin::Route>> {
-        match timeout(WATCHER_PATIENCE, self.watcher.routes(ips)).await {
-            Ok(Ok(routes)) => routes,
-            Ok(Err(_)) | Err(_) => vec![None; ips.len()],
+    /// Answers a question about routes. A watcher that does not know is asked
+    /// again shortly: "no route" would be believed until the next move.
+    pub(super) async fn answer_routes(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        id: EffectId,
+        ips: Vec<IpAddr>,
+    ) {
+        // One that did not answer just now would only take up more time.
+        if self.waiting.unanswered.is_empty() {
+            match timeout(WATCHER_PATIENCE, self.watcher.routes(&ips)).await {
+                Ok(Ok(routes)) => {
+                    let outcome = Outcome::Routed(ips.into_iter().zip(routes).collect());
+                    return self.machines.handle_outcome(now, asker, id, outcome);
+                }
+                Ok(Err(error)) => debug!(%error, "the watcher cannot tell the routes"),
+                Err(_) => debug!("the watcher does not tell the routes"),
+            }
         }
+        self.waiting.unanswered.push((asker, id, ips));
+        let again = clock::now() + ROUTES_AGAIN;
+        self.waiting.look = Some(self.waiting.look.map_or(again, |look| look.min(again)));
     }
 
     fn note_session(&mut self, at: usize, id: Option<SessionId>) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,8 @@ async fn what_is_stored_keeps_its_order() {
 struct Quiet {
     /// How often it was asked for the addresses.
     looks: Arc<AtomicU32>,
+    /// It does not tell routes now.
+    deaf: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -147,6 +149,9 @@ impl Watcher for Quiet {
     }
 
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError> {
+        if self.deaf.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         Ok(vec![None; to.len()])
     }
 }
@@ -222,4 +227,26 @@ async fn a_flood_stops_neither_clocks_nor_clients_nor_other_tasks() {
     let (looks, others) = (looks.load(Ordering::Relaxed), others.load(Ordering::Relaxed));
     let all = [looks, ticks, others, clients];
     assert!(all.iter().all(|times| *times >= 10), "looks, ticks, others, clients: {all:?}");
+}
+
+#[tokio::test]
+async fn a_watcher_that_hesitates_is_asked_again_and_does_not_mean_no_route() {
+    let watcher = Quiet::default();
+    let deaf = watcher.deaf.clone();
+    let mut node = node(watcher);
+    let (terminal, id) = terminal();
+    node.machines.terminal = Some(terminal);
+    let awaits_answer = |node: &Node| node.machines.deadline().is_some();
+    assert!(awaits_answer(&node), "or it would not go on without");
+
+    deaf.store(true, Ordering::Relaxed);
+    let ips = vec![IpAddr::from([203, 0, 113, 1])];
+    node.answer_routes(clock::now(), Asker::Terminal, id, ips).await;
+    assert!(awaits_answer(&node), "no answer is none");
+
+    deaf.store(false, Ordering::Relaxed);
+    let again = node.waiting.look.unwrap();
+    sleep(again.since(clock::now())).await;
+    node.handle_timeout().await;
+    assert!(!awaits_answer(&node), "now it has one");
 }
