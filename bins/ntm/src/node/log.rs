@@ -6,6 +6,7 @@ use ntm_core::coordinator::{CoordinatorEvent, Failure};
 use ntm_core::machine::{Sent, SignalTrace};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{Cause, Phase, TerminalEvent};
+use ntm_core::wire::Refusal;
 use tracing::{debug, info, warn};
 
 /// The target of signalling lines: `--log ntm::signal=debug` shows every
@@ -40,7 +41,7 @@ pub(super) fn terminal(at: Time, event: &TerminalEvent) {
             warn!("the coordinator does not answer; tunnels go on without it");
         }
         TerminalEvent::RegistrationRefused(refusal) => {
-            warn!("the coordinator refuses the registration: {refusal}");
+            warn!("{}", refused(*refusal));
         }
         TerminalEvent::NoDirection { target, refusal } => {
             let reason = refusal.map_or("no answer".into(), |refusal| refusal.to_string());
@@ -116,7 +117,26 @@ pub(super) fn relay(at: Time, event: &RelayEvent) {
             warn!("the coordinator does not answer; bound pairs go on without it");
         }
         RelayEvent::RegistrationRefused(refusal) => {
-            warn!("the coordinator refuses the registration: {refusal}");
+            warn!("{}", refused(*refusal));
         }
     }
+}
+
+/// What to do about a registration that is refused.
+fn refused(refusal: Refusal) -> String {
+    let remedy = match refusal {
+        Refusal::NotMember => "; have this node's public key entered there with `ntm member add`",
+        Refusal::WrongName => "; give `name` in [node] the name under which it was entered there",
+        Refusal::Unknown
+        | Refusal::Absent
+        | Refusal::Forbidden
+        | Refusal::WrongPath
+        | Refusal::Busy
+        | Refusal::NoPath
+        | Refusal::Failure
+        | Refusal::Unregistered => "",
+    };
+    format!(
+        "the coordinator refuses the registration: {refusal}{remedy}; asking again from time to time"
+    )
 }
