@@ -269,6 +269,7 @@ impl Node {
             let what = match broken {
                 Broken::Interface => "the virtual interface",
                 Broken::Transport => "a transport",
+                Broken::Worker => "a packet worker",
             };
             let message = format!("{what} has gone; restart the node");
             self.waiting.fatal = Some(StartError { exit: Exit::Failed, message });

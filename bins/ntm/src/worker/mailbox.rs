@@ -68,6 +68,8 @@ pub(crate) enum Broken {
     Interface,
     /// One of the transports neither sends nor receives.
     Transport,
+    /// A packet worker has ended: no packets come or go.
+    Worker,
 }
 
 /// All that lay in the mailbox.

@@ -61,6 +61,20 @@ pub(crate) struct Worker {
     stats: WorkerStats,
 }
 
+/// Reports a thread that ends before it is told to.
+struct Watched {
+    mailbox: Arc<Mailbox>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.stop.load(Ordering::Acquire) {
+            self.mailbox.broken(Broken::Worker);
+        }
+    }
+}
+
 /// A running worker.
 pub(crate) struct Handle {
     waker: Waker,
@@ -92,7 +106,11 @@ impl Worker {
             stats: WorkerStats::default(),
         };
         let thread = std::thread::Builder::new().name("ntm-worker".into());
-        let thread = thread.spawn(move || worker.run())?;
+        let watched = Watched { mailbox: worker.mailbox.clone(), stop: stop.clone() };
+        let thread = thread.spawn(move || {
+            let _watched = watched;
+            worker.run();
+        })?;
         Ok(Handle { waker, stop, thread: Some(thread) })
     }
 
@@ -219,5 +237,56 @@ impl Drop for Handle {
         {
             tracing::error!("a packet worker has panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Write as _};
+    use std::os::fd::BorrowedFd;
+
+    use ntm_core::Rng;
+    use ntm_core::plugin::{RxSlot, TxPacket};
+    use ntm_core::relay::ForwardTable;
+    use ntm_core::tunnel::Table;
+
+    use super::*;
+
+    /// A lane of a plugin with a mistake in it.
+    struct Mistaken(PipeReader);
+
+    impl Lane for Mistaken {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+
+        fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
+            Ok(packets.len())
+        }
+
+        fn try_recv(&self, _: &mut [RxSlot<'_>]) -> io::Result<usize> {
+            panic!("the mistake")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_by_itself_is_noticed_and_one_that_is_stopped_is_not() {
+        let mut rng = Rng::from_seed([0; 32]);
+        let (table, forwards) = (Table::new(&mut rng), ForwardTable::new(&mut rng));
+        let mailbox = Arc::new(Mailbox::new(&mut rng));
+        let (reader, mut writer) = io::pipe().unwrap();
+        let start = |lane: PipeReader| {
+            let transports: Vec<Arc<dyn Lane>> = vec![Arc::new(Mistaken(lane))];
+            let lanes = Lanes { interface: None, transports };
+            Worker::start(lanes, table.reader(), forwards.reader(), mailbox.clone()).unwrap()
+        };
+
+        drop(start(reader.try_clone().unwrap()));
+        assert_eq!(mailbox.take().broken, None);
+
+        let _handle = start(reader);
+        writer.write_all(b"a datagram").unwrap();
+        tokio::time::timeout(Duration::from_secs(10), mailbox.wait()).await.unwrap();
+        assert_eq!(mailbox.take().broken, Some(Broken::Worker));
     }
 }
