@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use netlink_packet_core::DecodeError;
 use netlink_packet_route::address::AddressFlags;
@@ -81,6 +82,11 @@ impl Table {
         Some(Route { source: way.source, ifindex: way.index, mtu: limit.min(LARGEST_PACKET) })
     }
 
+    /// Whether some interface has this address.
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        self.addresses.keys().any(|key| key.ip == ip)
+    }
+
     fn addresses_of(&self, index: u32) -> Vec<LocalAddress> {
         let ours = self.addresses.iter().filter(|(key, _)| key.index == index);
         let mut all: Vec<_> = ours
@@ -110,8 +116,6 @@ const LARGEST_PACKET: u32 = 65_535;
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
     use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
     use netlink_packet_route::link::{LinkAttribute, LinkMessage};

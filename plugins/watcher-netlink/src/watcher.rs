@@ -1,8 +1,10 @@
 use std::net::IpAddr;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use ntm_core::plugin::{Change, Fault, PluginError, Route, Snapshot, Watcher};
 use tokio::runtime::Handle;
+use tokio::time::timeout_at;
 
 use crate::Config;
 use crate::early::Early;
@@ -25,7 +27,7 @@ pub struct NetlinkWatcher {
 
 impl NetlinkWatcher {
     /// Watches the network namespace of this thread from now on. Must be called
-    /// inside a tokio runtime with I/O enabled, which drives it.
+    /// inside a tokio runtime with I/O and time enabled, which drives it.
     ///
     /// # Errors
     /// [`Fault::Config`] for a receive buffer that cannot be; otherwise the
@@ -127,7 +129,16 @@ impl Watcher for NetlinkWatcher {
             if let Some(change) = self.pending.take() {
                 return Ok(change);
             }
-            let told = self.groups.wait(&mut self.buffer).await?;
+            let told = match self.early.alarm() {
+                None => self.groups.wait(&mut self.buffer).await?,
+                Some(at) => match timeout_at(at.into(), self.groups.wait(&mut self.buffer)).await {
+                    Ok(told) => told?,
+                    Err(_) => {
+                        self.early.tell(Instant::now());
+                        return Ok(Change::Route);
+                    }
+                },
+            };
             self.take_in(told);
             self.absorb(BURST)?;
         }
@@ -140,9 +151,10 @@ impl Watcher for NetlinkWatcher {
 
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError> {
         let mut ways: Vec<_> = to.iter().map(|&to| self.query.way(to)).collect::<Result<_, _>>()?;
-        self.early.check(&mut self.query, &mut ways)?;
+        let asked = self.early.check(&mut self.query, &mut ways)?;
         // Last, so that the table knows every interface that a route names.
         self.settle()?;
+        self.early.keep_only(|ip| asked.contains(&ip) || self.table.has(ip));
         Ok(ways.into_iter().map(|way| self.table.route(way?)).collect())
     }
 }
@@ -160,6 +172,10 @@ const LARGEST_BUFFER: u32 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     #[test]
@@ -187,5 +203,15 @@ mod tests {
         let loopback = snapshot.interfaces.iter().find(|one| one.loopback).unwrap();
         assert_eq!(loopback.name, "lo");
         assert!(snapshot.interfaces.is_sorted_by_key(|one| one.index));
+    }
+
+    #[tokio::test]
+    async fn a_source_that_comes_of_age_is_told_as_a_change() {
+        let mut watcher = NetlinkWatcher::open(Config::default()).unwrap();
+        let since = Instant::now() - Duration::from_millis(950);
+        watcher.early.judge("2001:db8::1".parse().unwrap(), false, since);
+        let told = async { while watcher.next().await.unwrap() != Change::Route {} };
+        timeout(Duration::from_secs(10), told).await.unwrap();
+        assert_eq!(watcher.early.alarm(), None);
     }
 }
