@@ -11,7 +11,9 @@ use ntm_core::address::Leg;
 use ntm_core::coordinator::{Coordinator, CoordinatorEvent, Member, MembershipError};
 use ntm_core::id::{NodeName, PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
-use ntm_core::plugin::{Addr, Change, InterfaceSettings, PluginError, Snapshot, TxPacket};
+use ntm_core::plugin::{
+    Addr, Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot, TxPacket,
+};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{TerminalCommand, TerminalEvent, TunnelState, Way};
 use ntm_core::tunnel::Traffic;
@@ -38,6 +40,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const ROUTES_AGAIN: Duration = Duration::from_millis(500);
 /// A watcher that takes longer is not waited for.
 const WATCHER_PATIENCE: Duration = Duration::from_millis(500);
+/// An interface is set up in milliseconds; meanwhile nothing else is heard.
+const INTERFACE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often tunnels with traffic are looked after,
 const TRAFFIC: Duration = Duration::from_millis(250);
 /// and those without.
@@ -400,7 +404,7 @@ impl Node {
             self.waiting.fatal = Some(clash);
             return;
         }
-        match interface.configure(&settings).await {
+        match set_up(&*interface, &settings, INTERFACE_PATIENCE).await {
             Ok(()) => {
                 info!(interface = interface.name(), vips = %settings.vips, "ready");
                 self.waiting.settings = Some(settings);
@@ -694,6 +698,21 @@ pub(super) enum Turn {
     End(Result<(), StartError>),
 }
 
+async fn set_up(
+    interface: &dyn Interface,
+    settings: &InterfaceSettings,
+    patience: Duration,
+) -> Result<(), PluginError> {
+    timeout(patience, interface.configure(settings)).await.unwrap_or_else(|_| {
+        let message = format!("{} was not ready within {patience:?}", interface.name());
+        Err(PluginError::new(
+            Fault::System,
+            message,
+            "look what keeps it, and start the node again",
+        ))
+    })
+}
+
 fn json_of(value: &impl serde::Serialize) -> Response {
     match serde_json::to_value(value) {
         Ok(value) => Response::Ok(value),
@@ -706,7 +725,45 @@ fn json_of(value: &impl serde::Serialize) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use ntm_core::address::Vips;
+    use ntm_core::plugin::Lane;
+
     use super::*;
+
+    /// An interface that never gets ready.
+    struct Stuck;
+
+    #[async_trait]
+    impl Interface for Stuck {
+        fn name(&self) -> String {
+            "ntm0".into()
+        }
+
+        fn ifindex(&self) -> u32 {
+            1
+        }
+
+        fn lanes(&self) -> Vec<Arc<dyn Lane>> {
+            Vec::new()
+        }
+
+        async fn configure(&self, _: &InterfaceSettings) -> Result<(), PluginError> {
+            std::future::pending().await
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn an_interface_that_does_not_get_ready_is_given_up() {
+        let vips = Vips { v4: Some([198, 18, 0, 1].into()), v6: None };
+        let settings = InterfaceSettings { vips, ranges: Vec::new(), mtu: 1400 };
+        let error = set_up(&Stuck, &settings, Duration::from_millis(10)).await.unwrap_err();
+        assert!(error.to_string().contains("ntm0 was not ready within 10ms"), "{error}");
+    }
 
     const PATH: PathId = PathId::from_bytes([1; 16]);
 
