@@ -5,6 +5,7 @@
 //! cannot decide in the mailbox.
 
 mod assemble;
+mod changes;
 mod control;
 mod effects;
 mod handover;

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
+use super::changes::Changes;
 use super::control::{Call, Request, Response};
 use super::machines::{Asker, Output};
 use super::overlap::Overlap;
@@ -54,8 +55,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Waiting {
     pings: Vec<Ping>,
-    /// Clients that wait until a change of a member is durable.
-    members: Vec<(NodeName, oneshot::Sender<Response>)>,
+    members: Changes,
     pub(super) look: Option<Time>,
     /// Questions about routes that the watcher could not answer yet.
     pub(super) unanswered: Vec<(Asker, EffectId, Vec<IpAddr>)>,
@@ -296,11 +296,15 @@ impl Node {
                     match event {
                         CoordinatorEvent::Session { id, open } => self.mailbox.set_known(id, open),
                         CoordinatorEvent::MembersChanged { name, .. } => {
-                            self.member_changed(&name, Response::Ok(Value::Null));
+                            self.waiting.members.end(&name, Response::Ok(Value::Null));
                         }
                         CoordinatorEvent::MemberNotStored { name, failure } => {
                             let message = format!("not stored: {}", log::said(&failure));
-                            self.member_changed(&name, Response::Error(message));
+                            let response = Response::Error(message);
+                            match failure.said {
+                                Some(_) => self.waiting.members.end(&name, response),
+                                None => self.waiting.members.late(&name, response),
+                            }
                         }
                         CoordinatorEvent::Ready { .. }
                         | CoordinatorEvent::Signal(_)
@@ -538,17 +542,8 @@ impl Node {
             None => Err("this node is no coordinator".into()),
         };
         match begun {
-            Ok(()) => self.waiting.members.push((name, answer)),
+            Ok(()) => self.waiting.members.begin(name, answer),
             Err(message) => drop(answer.send(Response::Error(message))),
-        }
-    }
-
-    /// Answers the client that has waited longest for a change of this member.
-    fn member_changed(&mut self, name: &NodeName, response: Response) {
-        let waiting = &mut self.waiting.members;
-        if let Some(at) = waiting.iter().position(|(of, _)| of == name) {
-            // The client may have gone; that is its right.
-            let _gone = waiting.remove(at).1.send(response);
         }
     }
 
