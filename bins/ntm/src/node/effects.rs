@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ntm_core::address::{Prefix, Vips};
 use ntm_core::machine::{Effect, EffectId, Outcome};
-use ntm_core::plugin::{Fault, PluginError, Record, Registry, Traversal, Vip};
+use ntm_core::plugin::{Fault, PluginError, Record, Registry, Traversal, Vip, Write};
 use tokio::sync::mpsc;
 
 use super::machines::Asker;
@@ -24,11 +24,12 @@ pub(crate) type Answer = (Asker, EffectId, Outcome);
 /// Asks plugins in tasks of their own; answers come through a channel.
 ///
 /// What is to be stored goes through one task for each machine, so that it
-/// reaches the store in the order in which it was asked for.
+/// reaches the store in the order in which it was asked for. What was asked for
+/// while the store was busy is stored together.
 pub(crate) struct Questions {
     desk: Desk,
-    terminals_stores: mpsc::UnboundedSender<(EffectId, Effect)>,
-    coordinators_stores: mpsc::UnboundedSender<(EffectId, Effect)>,
+    terminals_stores: mpsc::UnboundedSender<(EffectId, Vec<Write>)>,
+    coordinators_stores: mpsc::UnboundedSender<(EffectId, Vec<Write>)>,
 }
 
 /// Where questions are answered.
@@ -58,39 +59,45 @@ impl Questions {
 
     /// Asks. What concerns routes is the caller's.
     pub(crate) fn ask(&self, asker: Asker, id: EffectId, effect: Effect) {
-        if matches!(effect, Effect::Store(_)) {
+        if let Effect::Store(writes) = effect {
             let stores = match asker {
                 Asker::Terminal => &self.terminals_stores,
                 Asker::Coordinator => &self.coordinators_stores,
             };
-            let _closing = stores.send((id, effect));
+            let _closing = stores.send((id, writes));
         } else {
             let desk = self.desk.clone();
-            tokio::spawn(async move { desk.answer(asker, id, effect).await });
+            tokio::spawn(async move { desk.answer(asker, vec![id], effect).await });
         }
     }
 }
 
 impl Desk {
-    /// Starts a task that answers one question after the other.
-    fn queue(&self, asker: Asker) -> mpsc::UnboundedSender<(EffectId, Effect)> {
-        let (sender, mut questions) = mpsc::unbounded_channel();
+    /// Starts a task that stores one batch after the other.
+    fn queue(&self, asker: Asker) -> mpsc::UnboundedSender<(EffectId, Vec<Write>)> {
+        let (sender, mut stores) = mpsc::unbounded_channel();
         let desk = self.clone();
         tokio::spawn(async move {
-            while let Some((id, effect)) = questions.recv().await {
-                desk.answer(asker, id, effect).await;
+            while let Some(first) = stores.recv().await {
+                let others = std::iter::from_fn(|| stores.try_recv().ok());
+                let batch = std::iter::once(first).chain(others);
+                let (ids, writes): (_, Vec<Vec<Write>>) = batch.unzip();
+                desk.answer(asker, ids, Effect::Store(writes.concat())).await;
             }
         });
         sender
     }
 
-    async fn answer(&self, asker: Asker, id: EffectId, effect: Effect) {
+    /// One answer to all these.
+    async fn answer(&self, asker: Asker, ids: Vec<EffectId>, effect: Effect) {
         let outcome = match (asker, &self.coordinator) {
             (Asker::Terminal, _) => terminal(self.peers.clone(), effect).await,
             (Asker::Coordinator, Some(plugins)) => plugins.answer(effect).await,
             (Asker::Coordinator, None) => return,
         };
-        let _closing = self.answers.send((asker, id, outcome));
+        for id in ids {
+            let _closing = self.answers.send((asker, id, outcome.clone()));
+        }
     }
 }
 

@@ -121,6 +121,8 @@ async fn what_is_stored_keeps_its_order() {
     let all: Vec<_> = (1..=3).map(put).collect();
     for write in &all {
         questions.ask(Asker::Coordinator, id, Effect::Store(vec![write.clone()]));
+        // The first is under way when the others follow.
+        tokio::task::yield_now().await;
     }
     for _ in &all {
         timeout(Duration::from_secs(10), answers.recv()).await.unwrap().unwrap();
