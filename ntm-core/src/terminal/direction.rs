@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::Terminal;
 use super::cx::Cx;
 use super::event::{Phase, TerminalEvent};
 use super::pins::Verdict;
 use super::tunnel::Tunnel;
+use super::{Asked, Terminal};
 use crate::Time;
 use crate::address::Leg;
 use crate::id::{PathId, SessionId};
@@ -211,7 +211,7 @@ impl Terminal {
             Verdict::Known => {}
             Verdict::New => {
                 if let Some(write) = self.pins.pin(&peer.name, peer.key) {
-                    let _full = self.effects.ask(now, Effect::Store(vec![write]), ());
+                    let _full = self.effects.ask(now, Effect::Store(vec![write]), Asked::Other);
                 }
             }
             Verdict::Changed(pinned) => {

@@ -77,7 +77,7 @@ pub struct Terminal {
     asked_routes: BTreeSet<IpAddr>,
     /// Of these, so many were left when past ones were last forgotten.
     routes_kept: usize,
-    effects: Effects<()>,
+    effects: Effects<Asked>,
     timers: Timers<Timer>,
     out: Outbox<TerminalEvent>,
 }
@@ -88,6 +88,15 @@ struct Domain {
     salt: Salt,
     vips: Vips,
     ranges: Vec<Prefix>,
+}
+
+/// What a question to a plugin is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    /// The keys of peers as first seen.
+    Pins,
+    /// Anything else.
+    Other,
 }
 
 /// What a deadline is for.
@@ -122,7 +131,7 @@ impl Terminal {
         let client = Client::new(MemberRole::Terminal, config.coordinators.clone());
         let gate = Gate::new(rng.split());
         let mut effects = Effects::default();
-        let _room = effects.ask(now, Effect::Load, ());
+        let _room = effects.ask(now, Effect::Load, Asked::Pins);
         let epoch = Epoch::starting(node.unix(now));
         let mut terminal = Self {
             node,
@@ -404,7 +413,7 @@ impl Terminal {
             .filter(|ip| !self.surroundings.is_known(*ip) && self.asked_routes.insert(*ip))
             .collect();
         if !new.is_empty() {
-            let _full = self.effects.ask(now, Effect::Routes(new), ());
+            let _full = self.effects.ask(now, Effect::Routes(new), Asked::Other);
         }
         self.hurry_requests(now);
         if std::mem::take(&mut self.redirect) {
@@ -481,7 +490,7 @@ impl Terminal {
             }
             TerminalCommand::Trust(name) => {
                 if let Some(write) = self.pins.trust(&name) {
-                    let _full = self.effects.ask(now, Effect::Store(vec![write]), ());
+                    let _full = self.effects.ask(now, Effect::Store(vec![write]), Asked::Other);
                 }
             }
             TerminalCommand::Leave => {
@@ -559,9 +568,9 @@ impl Terminal {
                 }
                 Timer::Requests => self.send_requests(now),
                 Timer::Effects => {
-                    let late = self.effects.expired(now, |()| true);
+                    let late = self.effects.expired(now, |_| true);
                     // Pins that cannot be read are as none: better than no tunnel.
-                    self.pins_loaded |= !late.is_empty();
+                    self.pins_loaded |= late.contains(&Asked::Pins);
                 }
                 Timer::Tunnel(path) => {
                     self.with_tunnel(now, &path, |tunnel, cx| tunnel.handle_timeout(cx));
@@ -626,7 +635,7 @@ impl Terminal {
         if let Some(selected) = tunnel.selected {
             let ip = selected.leg.remote.ip();
             if !self.surroundings.is_known(ip) && self.asked_routes.insert(ip) {
-                let _full = self.effects.ask(now, Effect::Routes(vec![ip]), ());
+                let _full = self.effects.ask(now, Effect::Routes(vec![ip]), Asked::Other);
             }
         }
         // A peer may be somewhere else with every datagram.
