@@ -13,7 +13,9 @@ mod log;
 mod machines;
 mod overlap;
 mod peers;
+mod ping;
 mod run;
+mod serve;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -8,26 +8,25 @@ use std::time::Duration;
 
 use ntm_core::Time;
 use ntm_core::address::Leg;
-use ntm_core::coordinator::{Coordinator, CoordinatorEvent, Member, MembershipError};
-use ntm_core::id::{NodeName, PathId, SessionId};
+use ntm_core::coordinator::CoordinatorEvent;
+use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{
     Addr, Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot, TxPacket,
 };
 use ntm_core::relay::RelayEvent;
-use ntm_core::terminal::{TerminalCommand, TerminalEvent, TunnelState, Way};
+use ntm_core::terminal::{TerminalCommand, TerminalEvent};
 use ntm_core::tunnel::Traffic;
-use ntm_core::wire::Target;
-use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::changes::Changes;
-use super::control::{Call, Request, Response};
+use super::control::{Call, Response};
 use super::machines::{Asker, Output};
 use super::overlap::Overlap;
-use super::status::{self, NodeStatus, PluginFacts};
+use super::ping::Ping;
 use super::{Node, log};
 use crate::clock;
 use crate::config::Problem;
@@ -48,14 +47,11 @@ const TRAFFIC: Duration = Duration::from_millis(250);
 /// and those without.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A ping that is not answered is repeated after this.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-
 /// What clients and the loop itself are waiting for.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    pings: Vec<Ping>,
-    members: Changes,
+    pub(super) pings: Vec<Ping>,
+    pub(super) members: Changes,
     pub(super) look: Option<Time>,
     /// Questions about routes that the watcher could not answer yet.
     pub(super) unanswered: Vec<(Asker, EffectId, Vec<IpAddr>)>,
@@ -67,53 +63,6 @@ pub(crate) struct Waiting {
     overlap: Option<Overlap>,
     /// Why the node has to stop.
     fatal: Option<StartError>,
-}
-
-/// A client that waits for a sign of life.
-struct Ping {
-    name: NodeName,
-    until: Time,
-    /// Which tunnel was asked, and when to ask again.
-    asked: Option<(PathId, Time)>,
-    /// Why the coordinator has nothing to direct.
-    refused: Option<String>,
-    answer: oneshot::Sender<Response>,
-}
-
-/// What a ping needs now.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Ask(PathId),
-    Wait,
-    GiveUp(String),
-}
-
-impl Ping {
-    /// What to do now, as the tunnel to this peer is.
-    fn step(&mut self, now: Time, tunnel: Option<(PathId, TunnelState)>) -> Step {
-        let live = tunnel.filter(|(_, state)| *state == TunnelState::Live).map(|(path, _)| path);
-        // By what is known of a peer it may be reached without a direction.
-        let hopeless = tunnel.is_none_or(|(_, state)| state == TunnelState::Resting);
-        if live.is_some() {
-            self.refused = None;
-        } else {
-            // An alarm for a tunnel that cannot be asked would go off for ever.
-            self.asked = None;
-        }
-        if let Some(reason) = self.refused.as_ref().filter(|_| hopeless || self.until <= now) {
-            return Step::GiveUp(format!("{}: {reason}", self.name));
-        }
-        if self.until <= now {
-            return Step::GiveUp(format!("no answer from {} in time", self.name));
-        }
-        match live.filter(|path| self.asked.is_none_or(|(at, again)| at != *path || again <= now)) {
-            Some(path) => {
-                self.asked = Some((path, now + ASK_AGAIN));
-                Step::Ask(path)
-            }
-            None => Step::Wait,
-        }
-    }
 }
 
 impl Node {
@@ -496,169 +445,6 @@ impl Node {
         if active { TRAFFIC } else { IDLE }
     }
 
-    fn serve(&mut self, request: Request, answer: oneshot::Sender<Response>) {
-        let now = clock::now();
-        let response = match request {
-            Request::Status => json_of(&self.status(now)),
-            Request::Handover { last } => {
-                self.handovers.note_packets(&self.table);
-                json_of(&self.handovers.report(last))
-            }
-            Request::Ping { name, timeout_ms } => {
-                return self.begin_ping(now, name, timeout_ms, answer);
-            }
-            Request::Trust { name } => match &mut self.machines.terminal {
-                Some(terminal) if terminal.has_changed_key(&name) => {
-                    terminal.handle_command(now, TerminalCommand::Trust(name));
-                    Response::Ok(Value::Null)
-                }
-                Some(_) => Response::Error(format!(
-                    "no changed key of {name} has been seen; nothing to accept"
-                )),
-                None => Response::Error("this node is no terminal".into()),
-            },
-            Request::MemberAdd { name, public_key, roles } => {
-                let member = Member { name, key: public_key, roles };
-                let name = member.name.clone();
-                return self.change_member(name, answer, |dc| dc.add_member(now, member));
-            }
-            Request::MemberRemove { name } => {
-                return self.change_member(name.clone(), answer, |dc| dc.remove_member(now, &name));
-            }
-        };
-        // The client may have gone; that is its right.
-        let _gone = answer.send(response);
-    }
-
-    /// Changes a member; the client is answered when that is durable.
-    fn change_member(
-        &mut self,
-        name: NodeName,
-        answer: oneshot::Sender<Response>,
-        change: impl FnOnce(&mut Coordinator) -> Result<(), MembershipError>,
-    ) {
-        let begun = match &mut self.machines.coordinator {
-            Some(coordinator) => change(coordinator).map_err(|error| error.to_string()),
-            None => Err("this node is no coordinator".into()),
-        };
-        match begun {
-            Ok(()) => self.waiting.members.begin(name, answer),
-            Err(message) => drop(answer.send(Response::Error(message))),
-        }
-    }
-
-    fn status(&self, now: Time) -> NodeStatus {
-        let stats = self.mailbox.stats();
-        let facts = |facts: Vec<(String, String)>| facts.into_iter().collect();
-        let transports = self.transports.iter().map(|(name, transport)| PluginFacts {
-            name: name.clone(),
-            listens: transport.local_addrs(),
-            facts: facts(transport.facts()),
-        });
-        NodeStatus {
-            name: self.name.clone(),
-            public_key: self.public_key,
-            version: env!("CARGO_PKG_VERSION"),
-            terminal: self.machines.terminal.as_ref().map(|terminal| {
-                status::terminal(terminal.status(now), |path| {
-                    self.table.get(path).map(|tunnel| tunnel.traffic()).unwrap_or_default()
-                })
-            }),
-            coordinator: self
-                .machines
-                .coordinator
-                .as_ref()
-                .map(|c| status::coordinator(c.status())),
-            relay: self
-                .machines
-                .relay
-                .as_ref()
-                .map(|relay| status::relay(relay.status(), stats.worker.relayed)),
-            transports: transports.collect(),
-            interface: self.interface.as_ref().map(|interface| PluginFacts {
-                name: interface.name(),
-                listens: Vec::new(),
-                facts: facts(interface.facts()),
-            }),
-            dropped: stats.into(),
-        }
-    }
-
-    fn begin_ping(
-        &mut self,
-        now: Time,
-        name: NodeName,
-        timeout_ms: u64,
-        answer: oneshot::Sender<Response>,
-    ) {
-        let Some(terminal) = &mut self.machines.terminal else {
-            let _gone = answer.send(Response::Error("this node is no terminal".into()));
-            return;
-        };
-        terminal.handle_command(now, TerminalCommand::Connect(Target::Name(name.clone())));
-        let until = now + Duration::from_millis(timeout_ms.min(60_000));
-        self.waiting.pings.push(Ping { name, until, asked: None, refused: None, answer });
-    }
-
-    /// Pings go out when their tunnels are there, and are given up in time.
-    fn look_after_pings(&mut self) {
-        if self.waiting.pings.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        let Some(terminal) = &mut self.machines.terminal else { return };
-        let status = terminal.status(now);
-        for mut ping in std::mem::take(&mut self.waiting.pings) {
-            let tunnel = status.tunnels.iter().find(|tunnel| tunnel.peer == ping.name);
-            match ping.step(now, tunnel.map(|tunnel| (tunnel.path, tunnel.state))) {
-                Step::GiveUp(message) => drop(ping.answer.send(Response::Error(message))),
-                Step::Ask(path) => {
-                    terminal.handle_command(now, TerminalCommand::Ping(path));
-                    self.waiting.pings.push(ping);
-                }
-                Step::Wait => self.waiting.pings.push(ping),
-            }
-        }
-    }
-
-    fn answer_ping(&mut self, path: PathId, way: &Way, rtt: Duration) {
-        let vips = self.table.get(&path).map(|tunnel| tunnel.peer.iter().collect::<Vec<_>>());
-        let (answered, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting.pings)
-            .into_iter()
-            .partition(|ping| ping.asked.is_some_and(|(asked, _)| asked == path));
-        self.waiting.pings = others;
-        for ping in answered {
-            let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-            let pong = json!({
-                "name": ping.name,
-                "path_id": path,
-                "vips": vips,
-                "path": status::path_report(way, true),
-                "rtt_us": rtt_us,
-            });
-            let _gone = ping.answer.send(Response::Ok(pong));
-        }
-    }
-
-    /// The coordinator directs nothing for this target.
-    fn refuse_pings(&mut self, now: Time, target: &Target, reason: &str) {
-        let Some(terminal) = &self.machines.terminal else { return };
-        let name = match target {
-            Target::Name(name) => Some(name.clone()),
-            // Who has had a tunnel is asked for by virtual address.
-            Target::Vip(vip) => {
-                let mut tunnels = terminal.status(now).tunnels.into_iter();
-                tunnels.find(|tunnel| tunnel.vips.iter().any(|of| of == *vip)).map(|t| t.peer)
-            }
-        };
-        for ping in &mut self.waiting.pings {
-            if Some(&ping.name) == name.as_ref() {
-                ping.refused = Some(reason.to_owned());
-            }
-        }
-        self.look_after_pings();
-    }
-
     /// Says farewell and takes everything away that was set up.
     async fn leave(&mut self) {
         let now = clock::now();
@@ -708,16 +494,6 @@ async fn set_up(
     })
 }
 
-fn json_of(value: &impl serde::Serialize) -> Response {
-    match serde_json::to_value(value) {
-        Ok(value) => Response::Ok(value),
-        Err(error) => {
-            error!(%error, "an answer cannot be written as JSON");
-            Response::Error(error.to_string())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -758,53 +534,5 @@ mod tests {
         let settings = InterfaceSettings { vips, ranges: Vec::new(), mtu: 1400 };
         let error = set_up(&Stuck, &settings, Duration::from_millis(10)).await.unwrap_err();
         assert!(error.to_string().contains("ntm0 was not ready within 10ms"), "{error}");
-    }
-
-    const PATH: PathId = PathId::from_bytes([1; 16]);
-
-    fn at(ms: u64) -> Time {
-        Time::ZERO + Duration::from_millis(ms)
-    }
-
-    fn ping() -> Ping {
-        let name = "cn.example".parse().unwrap();
-        let (answer, _) = oneshot::channel();
-        Ping { name, until: at(5000), asked: None, refused: None, answer }
-    }
-
-    fn tunnel(state: TunnelState) -> Option<(PathId, TunnelState)> {
-        Some((PATH, state))
-    }
-
-    #[test]
-    fn a_ping_whose_tunnel_is_gone_waits_without_an_alarm() {
-        let mut ping = ping();
-        assert_eq!(ping.step(at(0), None), Step::Wait);
-        assert_eq!(ping.step(at(10), tunnel(TunnelState::Live)), Step::Ask(PATH));
-        assert_eq!(ping.step(at(20), tunnel(TunnelState::Live)), Step::Wait);
-        assert!(ping.asked.is_some());
-        for state in [TunnelState::Searching, TunnelState::Connecting, TunnelState::Resting] {
-            assert_eq!(ping.step(at(600), tunnel(state)), Step::Wait);
-            assert_eq!(ping.asked, None);
-        }
-        assert_eq!(ping.step(at(700), tunnel(TunnelState::Live)), Step::Ask(PATH));
-        assert_eq!(ping.step(at(1200), tunnel(TunnelState::Live)), Step::Ask(PATH), "again");
-        let given_up = ping.step(at(5000), tunnel(TunnelState::Live));
-        assert_eq!(given_up, Step::GiveUp("no answer from cn.example in time".into()));
-    }
-
-    #[test]
-    fn a_refused_ping_tells_why_once_nothing_is_tried() {
-        let refused = || Ping { refused: Some("absent".into()), ..ping() };
-        let told = Step::GiveUp("cn.example: absent".into());
-        assert_eq!(refused().step(at(1), None), told);
-        assert_eq!(refused().step(at(1), tunnel(TunnelState::Resting)), told);
-        let mut ping = refused();
-        assert_eq!(ping.step(at(1), tunnel(TunnelState::Connecting)), Step::Wait);
-        assert_eq!(ping.step(at(5000), tunnel(TunnelState::Connecting)), told);
-        let mut ping = refused();
-        assert_eq!(ping.step(at(1), tunnel(TunnelState::Live)), Step::Ask(PATH));
-        let silent = ping.step(at(5000), tunnel(TunnelState::Live));
-        assert_eq!(silent, Step::GiveUp("no answer from cn.example in time".into()));
     }
 }
