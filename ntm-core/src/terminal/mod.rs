@@ -5,11 +5,13 @@
 //!
 //! - `direction`: asking the coordinator, and doing what it directs.
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
-//!   `session` (keys), `remote` (the ways to the peer), `movement` (telling and
-//!   following), `relaying`, `liveness`.
+//!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
+//!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
+//!   `upgrade`.
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
+mod contest;
 mod cx;
 mod direction;
 mod event;
@@ -24,6 +26,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod update;
 mod upgrade;
 
 pub use config::{Mode, TerminalConfig};

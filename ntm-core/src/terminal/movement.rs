@@ -1,38 +1,21 @@
-//! Movement: telling the peer where we are, following it where it goes, and
-//! choosing among ways by what has been proved.
+//! Movement: what follows from ours, following the peer where it goes, and choosing
+//! among ways by what has been proved.
 
 use std::time::Duration;
 
 use super::cx::{Ask, Cx};
 use super::event::{Phase, TerminalEvent};
-use super::remote::{PROBES, Remote, Why};
+use super::remote::{PROBES, Why};
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::{Candidate, Leg, Scope};
 use crate::id::Epoch;
-use crate::machine::Backoff;
 use crate::wire::{Control, Punch, RouteDirection, Token, TunnelRequest, TunnelResponse};
-
-/// Direct ways that a Tunnel Request is sent by at once.
-const MOST_TARGETS: usize = 4;
-
-/// Ways that one Tunnel Request is ever sent by.
-const MOST_ASKED: usize = 32;
 
 /// When a direction's candidates are checked after the first time, counted from
 /// its arrival.
 const BURST: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(140)];
-
-/// Our Tunnel Request that the peer has not answered yet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Update {
-    /// Whom it was sent to, each with a token of its own: the answer proves the
-    /// address that was asked, wherever it seems to come from.
-    asked: Vec<(Leg, Token)>,
-    old_gone: bool,
-    backoff: Backoff,
-}
 
 /// Checks of the candidates of a direction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,27 +45,6 @@ pub(super) struct Ping {
     sent: Time,
 }
 
-/// The peer's packets suddenly come from elsewhere although it has not said
-/// that it moved: both ways are asked, and the old one stays if it answers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Contest {
-    challenger: Leg,
-    /// The new way has answered; if the old one has not by then, it wins.
-    decide_at: Option<Time>,
-}
-
-impl Update {
-    /// What is to be echoed from there; `None` if too many were asked already.
-    fn token_for(&mut self, leg: &Leg, cx: &mut Cx<'_>) -> Option<Token> {
-        if let Some((_, token)) = self.asked.iter().find(|(asked, _)| asked.same_remote(leg)) {
-            return Some(*token);
-        }
-        let token = cx.rng.bytes();
-        (self.asked.len() < MOST_ASKED).then(|| self.asked.push((leg.unpinned(), token)))?;
-        Some(token)
-    }
-}
-
 impl Tunnel {
     /// We have moved (or left a dead path) under a new epoch: the table learns
     /// it, relays are told, and the peer too unless the mode says to wait for
@@ -100,62 +62,6 @@ impl Tunnel {
             }
             self.send_due_binds(cx);
         }
-    }
-
-    /// Sends a Tunnel Request by every way that may work; says by which.
-    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) -> Vec<Leg> {
-        let backoff = Backoff::urgent(cx.now, &self.rtt());
-        self.update = Some(Update { asked: Vec::new(), old_gone, backoff });
-        self.send_update(cx)
-    }
-
-    fn send_update(&mut self, cx: &mut Cx<'_>) -> Vec<Leg> {
-        let legs = self.update_targets(cx);
-        if let Some(update) = &mut self.update {
-            update.backoff.sent(cx.now, cx.rng);
-        }
-        for leg in &legs {
-            self.send_update_by(cx, leg);
-        }
-        legs
-    }
-
-    fn send_update_by(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
-        let Some(update) = &mut self.update else { return };
-        let Some(challenge) = update.token_for(leg, cx) else { return };
-        let request = Control::TunnelRequest(TunnelRequest {
-            epoch: cx.epoch,
-            challenge,
-            old_gone: update.old_gone,
-            candidates: cx.own_candidates(),
-        });
-        self.say(cx, leg, &request);
-    }
-
-    /// The way in use, the best of the others, and every relay that is bound.
-    fn update_targets(&self, cx: &Cx<'_>) -> Vec<Leg> {
-        let mut legs: Vec<Leg> = self.selected.iter().map(|selected| selected.leg).collect();
-        // Not where something merely seemed to come from: nobody there has asked
-        // for more than a challenge.
-        let known = |remote: &&Remote| remote.named || remote.confirmed.is_some();
-        let mut direct: Vec<_> =
-            self.remotes.iter().filter(|remote| remote.relay.is_none()).filter(known).collect();
-        direct.sort_by_key(|remote| {
-            let at = remote.confirmed.map(|confirmed| confirmed.at);
-            std::cmp::Reverse((at, remote.noted))
-        });
-        for remote in direct {
-            if legs.len() < MOST_TARGETS && !legs.iter().any(|leg| leg.same_remote(&remote.leg)) {
-                legs.push(remote.leg);
-            }
-        }
-        for leg in self.relay_legs() {
-            if !legs.iter().any(|known| known.same_remote(&leg)) {
-                legs.push(leg);
-            }
-        }
-        legs.retain(|leg| cx.surroundings.may_reach(leg.remote.ip()));
-        legs
     }
 
     /// Asks whether a way works.
@@ -444,42 +350,6 @@ impl Tunnel {
         let worse = self.by_relay_only && used.relay.is_some() && new.relay.is_none();
         if better || stale && !worse {
             self.select(cx, leg, None);
-        }
-    }
-
-    /// Workers report a capsule from another address than the one in use, newer
-    /// than all before.
-    pub(super) fn seen(&mut self, cx: &mut Cx<'_>, leg: &Leg, epoch_low: u16) {
-        let Some(selected) = self.selected else { return };
-        if selected.leg.same_remote(leg) || !self.is_live(cx.now) {
-            return;
-        }
-        let ahead = epoch_low.wrapping_sub(self.peer_epoch.low()) as i16;
-        if ahead < 0 {
-            return;
-        }
-        if self.remotes.get(leg).is_none_or(|remote| remote.probe.is_none()) {
-            self.probe(cx, leg, Why::Proof);
-        }
-        let is_new = self.contest.as_ref().is_none_or(|c| !c.challenger.same_remote(leg));
-        // After a move of either end, whatever answers first is right.
-        let settled =
-            self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
-        // A direct way that is no surprise is better than the relay.
-        let upgrade = self.is_relayed()
-            && !self.by_relay_only
-            && self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
-        if ahead == 0 && is_new && settled && !upgrade {
-            self.probe(cx, &selected.leg, Why::Proof);
-            self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });
-        }
-    }
-
-    fn contest_timeout(&mut self, cx: &mut Cx<'_>) {
-        if let Some(contest) =
-            self.contest.take_if(|contest| contest.decide_at.is_some_and(|at| at <= cx.now))
-        {
-            self.select(cx, &contest.challenger, None);
         }
     }
 

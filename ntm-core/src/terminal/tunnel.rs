@@ -1,13 +1,15 @@
 use std::time::Duration;
 
+use super::contest::Contest;
 use super::cx::Cx;
 use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
-use super::movement::{Burst, Contest, Ping, Update};
+use super::movement::{Burst, Ping};
 use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
 use super::setup::{Attempt, HalfOpen};
+use super::update::Update;
 use super::upgrade::Upgrade;
 use crate::Time;
 use crate::address::{Leg, Vips};
