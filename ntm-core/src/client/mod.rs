@@ -245,6 +245,7 @@ impl Client {
         let _sent = self.send(cx, &Signal { request, body: SignalBody::Goodbye });
         self.registered = None;
         self.request = None;
+        self.retry_at = None;
         self.keep_alive = None;
         self.attempt = None;
     }

@@ -12,6 +12,7 @@ use crate::Time;
 use crate::address::Leg;
 use crate::id::{PathId, SessionId};
 use crate::machine::{Backoff, Effect, Rtt};
+use crate::tunnel::TableEvent;
 use crate::wire::{
     DirectionRequest, Refusal, RequestId, RouteDirection, Signal, SignalBody, Target,
 };
@@ -236,20 +237,9 @@ impl Terminal {
         for vip in peer.vips.iter() {
             self.by_vip.insert(vip, path);
         }
-        let tunnel = {
-            let mut cx = Cx {
-                now,
-                node: &self.node,
-                epoch: self.epoch,
-                config: &self.config,
-                surroundings: &self.surroundings,
-                observed: self.client.observed(),
-                rng: &mut self.rng,
-                out: &mut self.out,
-                asks: &mut self.asks,
-            };
-            Tunnel::new(&mut cx, path, side, own, peer)
-        };
+        let open = TableEvent::Open { path, side, own, peer: peer.vips };
+        self.out.event(TerminalEvent::Table(open));
+        let tunnel = Tunnel::new(now, path, side, own, peer);
         self.tunnels.insert(path, tunnel);
         true
     }

@@ -69,14 +69,8 @@ pub(super) struct Selected {
 }
 
 impl Tunnel {
-    pub(super) fn new(
-        cx: &mut Cx<'_>,
-        path: PathId,
-        side: Side,
-        own: Vips,
-        peer: PeerInfo,
-    ) -> Self {
-        cx.event(TerminalEvent::Table(TableEvent::Open { path, side, own, peer: peer.vips }));
+    /// A tunnel without a session, which the table has been told of.
+    pub(super) fn new(now: Time, path: PathId, side: Side, own: Vips, peer: PeerInfo) -> Self {
         Self {
             path,
             side,
@@ -97,7 +91,7 @@ impl Tunnel {
             upgrade: None,
             by_relay_only: false,
             ping: None,
-            liveness: Liveness::new(cx.now),
+            liveness: Liveness::new(now),
             credited: None,
             asked_direction: None,
             rebuilding: None,
