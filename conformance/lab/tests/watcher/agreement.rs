@@ -10,7 +10,7 @@ use ntm_core::plugin::{LocalAddress, LocalInterface, Route};
 use crate::machine::{DC, DC6, LTE, Machine, Spec, WIFI, on_a_machine};
 use crate::watch::{Kind, Watch};
 
-crate::trials![after_any_changes_netlink_poll_and_a_fresh_look_agree];
+ntm_lab::trials![after_any_changes_netlink_poll_and_a_fresh_look_agree];
 
 fn after_any_changes_netlink_poll_and_a_fresh_look_agree() {
     for seed in 0..4 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::machine::{DC, LTE, LTE_IP, Spec, WIFI, WIFI_IP, on_a_machine};
 use crate::watch::{Kind, Watch};
 
-crate::trials![
+ntm_lab::trials![
     if_watch_says_nothing_of_a_default_route_that_moves,
     if_watch_says_nothing_of_a_lost_carrier,
     if_watch_says_nothing_of_the_same_address_elsewhere_and_is_wrong_when_one_goes,

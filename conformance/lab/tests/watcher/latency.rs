@@ -10,7 +10,7 @@ use rtnetlink::{LinkUnspec, RouteMessageBuilder};
 use crate::machine::{LTE, Machine, Spec, WIFI, on_a_machine};
 use crate::watch::{Kind, QUIET, Watch};
 
-crate::trials![from_just_before_a_change_until_next_returns];
+ntm_lab::trials![from_just_before_a_change_until_next_returns];
 
 fn from_just_before_a_change_until_next_returns() {
     on_a_machine(|mn| {

@@ -42,20 +42,11 @@ fn main() -> std::process::ExitCode {
     libtest_mimic::run(&arguments, rooms.into_iter().flatten().collect()).exit_code()
 }
 
-/// The functions named, as tests named after their module and themselves. With
-/// `for`, each once for every kind of watcher in the list, which it is given.
+/// The functions named, as `fn trials()`: each once for every kind of watcher in
+/// its list, which it is given.
 #[cfg(target_os = "linux")]
 #[macro_export]
-macro_rules! trials {
-    ($($test:ident),* $(,)?) => {
-        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-            let room = module_path!().rsplit("::").next().unwrap_or_default();
-            vec![$(libtest_mimic::Trial::test(format!("{room}::{}", stringify!($test)), || {
-                $test();
-                Ok(())
-            })),*]
-        }
-    };
+macro_rules! trials_of_kinds {
     ($($test:ident for $($kind:ident)|+),* $(,)?) => {
         pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
             vec![$($({

@@ -12,7 +12,7 @@ use crate::machine::{
 };
 use crate::watch::{Kind, Watch};
 
-crate::trials![
+crate::trials_of_kinds![
     an_address_that_comes_and_goes for Netlink | Poll | Ifwatch,
     a_default_route_that_moves_while_both_addresses_stay for Netlink | Poll,
     a_default_route_whose_metric_loses for Netlink | Poll,

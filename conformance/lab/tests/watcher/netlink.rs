@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use crate::machine::{LTE, LTE_IP, Spec, WIFI, WIFI_IP, on_a_machine};
 use crate::watch::{Kind, QUIET, Watch};
 
-crate::trials![
+ntm_lab::trials![
     each_change_is_told_by_its_kind,
     a_flap_that_is_over_before_anybody_looks_shows_in_the_generation_alone,
     nothing_is_lost_to_who_gives_up_waiting,

@@ -10,7 +10,7 @@ use ntm_watcher_netlink::{Config, NetlinkWatcher};
 use crate::machine::{LTE, Machine, Spec, WIFI, on_a_machine};
 use crate::watch::{Kind, QUIET, Watch};
 
-crate::trials![
+ntm_lab::trials![
     lost_events_are_told_and_everything_is_read_anew,
     a_snapshot_after_lost_events_is_right_before_they_were_told,
     what_is_thrown_away_before_reading_anew_is_told_as_lost,
