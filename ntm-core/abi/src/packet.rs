@@ -20,10 +20,14 @@ pub struct TxPacket<'a> {
     /// Interface index to pin; 0 lets the kernel choose.
     pub ifindex: u32,
     /// Bytes of each datagram but the last; 0 means that `data` is one datagram.
+    ///
+    /// Towards an interface: the payload bytes of each segment of a super-packet;
+    /// 0 means that `data` is one packet.
     pub segment: u16,
     /// The two ECN bits of the IP header.
     pub ecn: u8,
-    reserved: u8,
+    /// The six DSCP bits of the IP header, as a number (RFC 2474); 0 is best effort.
+    pub dscp: u8,
     borrowed: PhantomData<&'a [u8]>,
 }
 
@@ -44,6 +48,9 @@ pub struct RxSlot<'a> {
     /// The interface they came in by, where the system tells; else 0.
     pub ifindex: u32,
     /// Bytes of each datagram but the last; 0 means that there is one datagram.
+    ///
+    /// From an interface: the payload bytes of each segment of a super-packet;
+    /// 0 means that there is one packet.
     pub segment: u16,
     /// The two ECN bits of the IP header.
     pub ecn: u8,
@@ -81,7 +88,7 @@ impl<'a> TxPacket<'a> {
             ifindex: 0,
             segment,
             ecn: 0,
-            reserved: 0,
+            dscp: 0,
             borrowed: PhantomData,
         }
     }

@@ -34,6 +34,12 @@ pub trait Interface: Send + Sync {
     /// The lanes, one for each worker; the same ones at every call.
     fn lanes(&self) -> Vec<Arc<dyn Lane>>;
 
+    /// What super-packets its lanes take. It does not change while the
+    /// interface is open; one that finds out later that it cannot cuts them itself.
+    fn offload(&self) -> Offload {
+        Offload::NONE
+    }
+
     /// Gives the interface these settings and takes away what an earlier call
     /// gave it.
     ///
@@ -49,6 +55,30 @@ pub trait Interface: Send + Sync {
     fn facts(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// What an interface is spared: cutting a long packet into segments, and joining
+/// segments to a long packet.
+///
+/// A super-packet is one IP packet of at most 65,535 bytes whose TCP or UDP
+/// payload stands for several packets of `segment` payload bytes each, the last
+/// perhaps shorter. Its lengths are those of the whole; its TCP or UDP checksum
+/// field holds the sum over the pseudo-header alone, folded and not inverted, as
+/// virtio-net has it. A packet that is none (`segment` 0) is complete, its
+/// checksums with it.
+///
+/// Lanes may always *give* super-packets; they are sent only what is declared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// TCP over IPv4 and IPv6, without extension headers.
+    pub tcp: bool,
+    /// UDP likewise.
+    pub udp: bool,
+}
+
+impl Offload {
+    /// Single packets alone.
+    pub const NONE: Self = Self { tcp: false, udp: false };
 }
 
 /// What the interface looks like to applications.

@@ -30,7 +30,7 @@ pub trait Lane: Send + Sync {
     /// whose ring is full. An entry that is a run counts as taken when all of
     /// its datagrams are, though a run too long for one system call may have
     /// gone in part. To an interface, `remote` and `local` are unused and each
-    /// datagram is one IP packet.
+    /// entry is one IP packet or one super-packet ([`super::Offload`]).
     ///
     /// # Errors
     /// `WouldBlock` when not even the first was taken and the lane is merely

@@ -38,7 +38,7 @@ mod vip;
 mod watcher;
 
 pub use error::{Fault, PluginError};
-pub use interface::{Interface, InterfaceSettings};
+pub use interface::{Interface, InterfaceSettings, Offload};
 pub use lane::{Addr, Lane, RxSlot, Segments, TxPacket};
 pub use registry::{
     MemberRole, MemberRoles, NoRole, NodeRecord, Record, RecordKey, Registry, Write,
