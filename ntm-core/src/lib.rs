@@ -36,7 +36,7 @@
 //! | [`client`] | a node's end of the session with its coordinator |
 //! | [`terminal`], [`coordinator`], [`relay`] | the role machines |
 //! | [`tunnel`] | the tunnel table, and what becomes of each packet |
-//! | [`packet`] | the packets of applications: addresses, ECN, "too big" |
+//! | [`packet`] | the packets of applications: addresses, ECN, "too big", super-packets |
 //! | [`plugin`] | the six traits behind which the rest of the world lies, each with an implementation in memory |
 //!
 //! # Driving a machine

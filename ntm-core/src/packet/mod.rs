@@ -1,10 +1,15 @@
 //! Inner packets: what applications send through a tunnel.
 
-mod checksum;
+pub mod checksum;
 mod ecn;
 mod ip;
+#[cfg(test)]
+mod sample;
+mod segment;
 mod too_big;
+mod transport;
 
 pub use ecn::{Ecn, decapsulate, encapsulate, mark};
 pub use ip::{BadPacket, Flow};
+pub use segment::SuperPacket;
 pub use too_big::too_big;
