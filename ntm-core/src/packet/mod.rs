@@ -1,6 +1,7 @@
 //! Inner packets: what applications send through a tunnel.
 
 pub mod checksum;
+mod coalesce;
 mod ecn;
 mod ip;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod segment;
 mod too_big;
 mod transport;
 
+pub use coalesce::Coalescer;
 pub use ecn::{Ecn, decapsulate, encapsulate, mark};
 pub use ip::{BadPacket, Flow};
 pub use segment::SuperPacket;
