@@ -15,3 +15,4 @@ pub use ecn::{Ecn, decapsulate, encapsulate, mark};
 pub use ip::{BadPacket, Flow};
 pub use segment::SuperPacket;
 pub use too_big::too_big;
+pub use transport::Protocol;

@@ -71,6 +71,21 @@ impl<'a> SuperPacket<'a> {
         self.layout.flow
     }
 
+    /// What carries its payload.
+    pub fn protocol(&self) -> Protocol {
+        self.layout.protocol
+    }
+
+    /// All headers.
+    pub fn headers(&self) -> &'a [u8] {
+        self.headers
+    }
+
+    /// Where among them the TCP or UDP header begins.
+    pub fn transport(&self) -> usize {
+        self.layout.transport
+    }
+
     /// Segments, at least 1.
     pub fn count(&self) -> usize {
         self.count

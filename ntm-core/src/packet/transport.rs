@@ -3,8 +3,10 @@ use super::ip::{BadPacket, Flow, IPV4_HEADER, IPV6_HEADER};
 
 /// What carries the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub enum Protocol {
+    /// TCP (RFC 9293).
     Tcp = 6,
+    /// UDP (RFC 768).
     Udp = 17,
 }
 

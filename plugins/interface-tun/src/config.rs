@@ -11,11 +11,28 @@ pub struct Config {
     /// The interface's name, at most 15 bytes; `ntm0` unless set. On macOS it
     /// has to be `utun` and a number, and the system chooses it unless set.
     pub name: Option<String>,
+    /// The super-packets that applications' packets may come in. On macOS there
+    /// are none, whatever is set.
+    pub offload: SuperPackets,
+}
+
+/// Which super-packets cross the device, if the kernel knows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SuperPackets {
+    /// None: one packet a call.
+    #[default]
+    None,
+    /// Those of TCP.
+    Tcp,
+    /// Those of TCP and UDP.
+    Full,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { name: cfg!(target_os = "linux").then(|| "ntm0".to_owned()) }
+        let name = cfg!(target_os = "linux").then(|| "ntm0".to_owned());
+        Self { name, offload: SuperPackets::default() }
     }
 }
 
@@ -48,10 +65,12 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn named(name: &str) -> Config {
-        Config { name: Some(name.to_owned()) }
+        Config { name: Some(name.to_owned()), ..Config::default() }
     }
 
     #[test]
@@ -69,5 +88,16 @@ mod tests {
     fn unknown_keys_are_refused() {
         assert_eq!(serde_json::from_str::<Config>("{}").unwrap(), Config::default());
         assert!(serde_json::from_str::<Config>(r#"{ "mtu": 1400 }"#).is_err());
+    }
+
+    #[test]
+    fn each_kind_of_super_packets_has_its_word() {
+        for (word, offload) in
+            [("full", SuperPackets::Full), ("tcp", SuperPackets::Tcp), ("none", SuperPackets::None)]
+        {
+            let config: Config = serde_json::from_value(json!({ "offload": word })).unwrap();
+            assert_eq!(config, Config { offload, ..Config::default() });
+        }
+        assert!(serde_json::from_value::<Config>(json!({ "offload": true })).is_err());
     }
 }

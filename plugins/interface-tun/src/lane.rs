@@ -1,20 +1,13 @@
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use ntm_core::plugin::{Addr, Lane, RxSlot, TxPacket};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::system;
+use crate::system::Queue;
 
-/// A queue of the device.
-pub(crate) struct TunLane(OwnedFd);
-
-impl TunLane {
-    /// `queue` does not block.
-    pub(crate) fn new(queue: OwnedFd) -> Self {
-        Self(queue)
-    }
-}
+/// A queue of the device, which does not block.
+pub(crate) struct TunLane(pub(crate) Queue);
 
 impl Lane for TunLane {
     fn fd(&self) -> BorrowedFd<'_> {
@@ -23,26 +16,32 @@ impl Lane for TunLane {
 
     fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
         for (taken, packet) in packets.iter().enumerate() {
-            for segment in packet.segments() {
-                match retry_on_intr(|| system::write(&self.0, segment)) {
-                    Ok(()) => {}
-                    Err(errno) if taken == 0 => return Err(at_sending(errno)),
-                    Err(_) => return Ok(taken),
-                }
+            match retry_on_intr(|| self.0.write(packet)) {
+                Ok(()) => {}
+                Err(errno) if taken == 0 => return Err(at_sending(errno)),
+                Err(_) => return Ok(taken),
             }
         }
         Ok(packets.len())
     }
 
     fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
-        for (filled, slot) in slots.iter_mut().enumerate() {
-            match retry_on_intr(|| system::read(&self.0, slot.buffer())) {
-                Ok(len) => describe(slot, len),
+        let mut filled = 0;
+        // A read for each slot, even if some bring nothing of use: a flood of
+        // nonsense does not keep the worker here.
+        for _ in 0..slots.len() {
+            let slot = &mut slots[filled];
+            match retry_on_intr(|| self.0.read(slot)) {
+                Ok(true) => {
+                    describe(slot);
+                    filled += 1;
+                }
+                Ok(false) => {}
                 Err(errno) if filled == 0 => return Err(errno.into()),
-                Err(_) => return Ok(filled),
+                Err(_) => break,
             }
         }
-        if slots.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(slots.len()) }
+        if filled == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(filled) }
     }
 }
 
@@ -51,8 +50,7 @@ fn at_sending(errno: Errno) -> io::Error {
     if errno == Errno::NOBUFS { io::ErrorKind::WouldBlock.into() } else { errno.into() }
 }
 
-fn describe(slot: &mut RxSlot<'_>, len: usize) {
-    slot.fill(len, 0);
+fn describe(slot: &mut RxSlot<'_>) {
     slot.remote = Addr::NONE;
     slot.local = Addr::NONE;
     slot.ifindex = 0;

@@ -3,11 +3,9 @@
 //!
 //! Read [`Config`], then `tun` (the trait), `lane` (what the worker calls) and
 //! the folder or file of the system: it opens the device, gives it addresses
-//! and moves single packets. Linux has all of it. On macOS packets pass, but
-//! addresses have to be set by hand; other systems have no such device here.
-//!
-//! One IP packet a call for now: super-packets (virtio-net header, TSO, USO)
-//! belong behind the same `read` and `write` of the system's part.
+//! and moves packets. Linux has all of it, super-packets with it (virtio-net header,
+//! TSO, USO). On macOS packets pass one by one, but addresses have to be set by
+//! hand; other systems have no such device here.
 
 #![cfg(any(target_os = "linux", target_os = "macos"))]
 #![deny(unsafe_code)]
@@ -25,5 +23,5 @@ use linux as system;
 #[cfg(target_os = "macos")]
 use macos as system;
 
-pub use crate::config::Config;
+pub use crate::config::{Config, SuperPackets};
 pub use crate::tun::Tun;

@@ -1,10 +1,12 @@
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
 
-use ntm_core::plugin::{Fault, InterfaceSettings, PluginError};
-use rustix::io::{Result, readv, writev};
+use ntm_core::plugin::{Fault, InterfaceSettings, Offload, PluginError, RxSlot, TxPacket};
+use rustix::io::{Errno, Result, readv, writev};
 use rustix::net::AddressFamily;
 use tun::AbstractDevice as _;
+
+use crate::SuperPackets;
 
 /// Before each packet stands its address family, 4 bytes in network order.
 const HEADER: usize = 4;
@@ -19,7 +21,8 @@ impl Device {
     pub(crate) fn open(
         name: Option<&str>,
         lanes: usize,
-    ) -> std::result::Result<(Self, Vec<OwnedFd>), PluginError> {
+        _there_are_none: SuperPackets,
+    ) -> std::result::Result<(Self, Vec<Queue>), PluginError> {
         if lanes > 1 {
             let message = "a utun device has one queue only";
             return Err(PluginError::new(Fault::Unsupported, message, "use one worker"));
@@ -36,7 +39,7 @@ impl Device {
         let index = device.tun_index().map_err(|error| cannot_open(&error))?;
         device.set_nonblock().map_err(|error| cannot_open(&error.into()))?;
         let index = index.try_into().unwrap_or(0);
-        Ok((Self { name, index }, vec![into_queue(device)]))
+        Ok((Self { name, index }, vec![Queue(into_fd(device))]))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -45,6 +48,10 @@ impl Device {
 
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    pub(crate) fn offload(&self) -> Offload {
+        Offload::NONE
     }
 
     /// A utun device needs a peer address and explicit routes, and `tun` knows
@@ -66,23 +73,40 @@ impl Device {
     pub(crate) fn close(&self) {}
 
     pub(crate) fn facts(&self) -> Vec<(String, String)> {
-        Vec::new()
+        vec![("offload".to_owned(), "none".to_owned())]
     }
 }
 
-/// Reads one IP packet.
-pub(crate) fn read(queue: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    let mut header = [0; HEADER];
-    let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
-    Ok(readv(queue, &mut parts)?.saturating_sub(HEADER))
+/// The descriptor of the device.
+pub(crate) struct Queue(OwnedFd);
+
+impl Queue {
+    /// Reads one IP packet, which always makes sense.
+    pub(crate) fn read(&self, slot: &mut RxSlot<'_>) -> Result<bool> {
+        let mut header = [0; HEADER];
+        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(slot.buffer())];
+        let len = readv(&self.0, &mut parts)?.saturating_sub(HEADER);
+        slot.fill(len, 0);
+        Ok(true)
+    }
+
+    /// Writes one IP packet.
+    pub(crate) fn write(&self, packet: &TxPacket<'_>) -> Result<()> {
+        if packet.segment != 0 {
+            return Err(Errno::INVAL);
+        }
+        let packet = packet.data();
+        let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);
+        let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+        let header = u32::from(family.as_raw()).to_be_bytes();
+        writev(&self.0, &[IoSlice::new(&header), IoSlice::new(packet)]).map(drop)
+    }
 }
 
-/// Writes one IP packet.
-pub(crate) fn write(queue: impl AsFd, packet: &[u8]) -> Result<()> {
-    let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);
-    let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
-    let header = u32::from(family.as_raw()).to_be_bytes();
-    writev(queue, &[IoSlice::new(&header), IoSlice::new(packet)]).map(drop)
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 fn cannot_open(error: &tun::Error) -> PluginError {
@@ -97,7 +121,7 @@ fn cannot_open(error: &tun::Error) -> PluginError {
 }
 
 #[allow(unsafe_code)]
-fn into_queue(device: tun::Device) -> OwnedFd {
+fn into_fd(device: tun::Device) -> OwnedFd {
     // SAFETY: the device gives its descriptor away open and owned by nobody.
     unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) }
 }

@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ntm_core::plugin::{Interface, InterfaceSettings, Lane, PluginError};
+use ntm_core::plugin::{Interface, InterfaceSettings, Lane, Offload, PluginError};
 
 use crate::Config;
 use crate::lane::TunLane;
@@ -35,8 +35,8 @@ impl Tun {
     /// There is no TUN driver, we may not use it, or the name is in use or is
     /// none.
     pub fn open(config: Config, lanes: usize) -> Result<Self, PluginError> {
-        let (device, queues) = Device::open(config.name()?, lanes.max(1))?;
-        let lanes = queues.into_iter().map(|queue| Arc::new(TunLane::new(queue))).collect();
+        let (device, queues) = Device::open(config.name()?, lanes.max(1), config.offload)?;
+        let lanes = queues.into_iter().map(|queue| Arc::new(TunLane(queue))).collect();
         Ok(Self { device, lanes })
     }
 }
@@ -53,6 +53,10 @@ impl Interface for Tun {
 
     fn lanes(&self) -> Vec<Arc<dyn Lane>> {
         self.lanes.iter().map(|lane| lane.clone() as Arc<dyn Lane>).collect()
+    }
+
+    fn offload(&self) -> Offload {
+        self.device.offload()
     }
 
     async fn configure(&self, settings: &InterfaceSettings) -> Result<(), PluginError> {
@@ -74,7 +78,6 @@ impl Interface for Tun {
         let mut facts = vec![
             ("interface".to_owned(), self.name()),
             ("queues".to_owned(), self.lanes.len().to_string()),
-            ("offload".to_owned(), "none".to_owned()),
         ];
         facts.extend(self.device.facts());
         facts

@@ -1,20 +1,30 @@
 //! The TUN device of Linux.
 
 mod error;
+mod header;
 mod netlink;
+mod offload;
+mod open;
 mod queue;
+mod receive;
+#[cfg(test)]
+mod samples;
+mod send;
 mod settings;
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::net::if_::if_nametoindex;
-use ntm_core::plugin::{InterfaceSettings, PluginError};
-use rustix::io::{Errno, Result as IoResult};
+use ntm_core::plugin::{InterfaceSettings, Offload, PluginError};
+use rustix::io::Errno;
 
 use self::error::{cannot_configure, cannot_open, in_use, ipv6_refused, mtu_too_small};
 use self::netlink::Netlink;
+use self::offload::{Shared, negotiate};
+use self::open::Opened;
+pub(crate) use self::queue::Queue;
 use self::settings::{Failed, State, apply, changes};
+use crate::SuperPackets;
 
 /// The smallest MTU of an interface with IPv6 (RFC 8200, section 5).
 const IPV6_MTU: u16 = 1280;
@@ -24,6 +34,7 @@ pub(crate) struct Device {
     name: String,
     index: u32,
     netlink: Netlink,
+    shared: Arc<Shared>,
     given: Mutex<Given>,
 }
 
@@ -40,19 +51,29 @@ impl Device {
     pub(crate) fn open(
         name: Option<&str>,
         lanes: usize,
-    ) -> Result<(Self, Vec<OwnedFd>), PluginError> {
+        wanted: SuperPackets,
+    ) -> Result<(Self, Vec<Queue>), PluginError> {
         if let Some(name) = name
             && if_nametoindex(name).is_ok()
         {
             return Err(in_use(name));
         }
         let shown = name.unwrap_or("tun");
-        let (name, queues) = queue::open(name, lanes).map_err(|errno| cannot_open(shown, errno))?;
+        let Opened { name, fds, headers } =
+            open_with_headers(name, lanes, wanted).map_err(|errno| cannot_open(shown, errno))?;
+        let wanted = if headers { wanted } else { SuperPackets::None };
+        let offload = fds
+            .first()
+            .map_or(Offload::NONE, |fd| negotiate(wanted, |flags| open::set_offload(fd, flags)));
+        let shared = Arc::new(Shared::new(offload));
+        tracing::info!("{name} moves super-packets of: {}", shared.text());
         let index = if_nametoindex(name.as_str())
             .map_err(|errno| cannot_open(&name, Errno::from_raw_os_error(errno as i32)))?;
         let netlink = Netlink::open().map_err(|errno| cannot_open(&name, errno))?;
         let _without_ipv6_there_is_none = netlink.stop_link_local(index);
-        Ok((Self { name, index, netlink, given: Mutex::default() }, queues))
+        let queue = |fd| Queue::new(fd, headers, shared.clone());
+        let queues = fds.into_iter().map(queue).collect();
+        Ok((Self { name, index, netlink, shared, given: Mutex::default() }, queues))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -61,6 +82,10 @@ impl Device {
 
     pub(crate) fn index(&self) -> u32 {
         self.index
+    }
+
+    pub(crate) fn offload(&self) -> Offload {
+        self.shared.offload
     }
 
     /// Where the machine lets no interface have IPv6 addresses, the node goes on
@@ -105,7 +130,8 @@ impl Device {
 
     pub(crate) fn facts(&self) -> Vec<(String, String)> {
         let refusal = self.given().no_ipv6.map(|errno| ipv6_refused(&self.name, errno).message);
-        refusal.map(|it| ("ipv6".to_owned(), it)).into_iter().collect()
+        let ipv6 = refusal.map(|it| ("ipv6".to_owned(), it));
+        self.shared.facts().into_iter().chain(ipv6).collect()
     }
 
     /// Brings the interface from `state` to `wanted`, or leaves it as it was,
@@ -131,12 +157,16 @@ impl Device {
     }
 }
 
-/// Reads one IP packet.
-pub(crate) fn read(queue: impl AsFd, buffer: &mut [u8]) -> IoResult<usize> {
-    rustix::io::read(queue, buffer)
-}
-
-/// Writes one IP packet.
-pub(crate) fn write(queue: impl AsFd, packet: &[u8]) -> IoResult<()> {
-    rustix::io::write(queue, packet).map(drop)
+/// Opens a device with a header before each packet if super-packets are wanted
+/// and the driver knows of headers; not all that stand in for Linux do.
+fn open_with_headers(
+    name: Option<&str>,
+    lanes: usize,
+    wanted: SuperPackets,
+) -> Result<Opened, Errno> {
+    let headers = wanted != SuperPackets::None;
+    match open::open(name, lanes, headers) {
+        Err(Errno::INVAL) if headers => open::open(name, lanes, false),
+        result => result,
+    }
 }

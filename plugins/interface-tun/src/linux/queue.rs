@@ -1,92 +1,130 @@
-use std::ffi::{CStr, c_int};
-use std::os::fd::{AsFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, open as open_file};
-use rustix::io::{Errno, Result};
-use rustix::ioctl::{Updater, ioctl, opcode};
-use tun::AbstractDevice as _;
+use ntm_core::plugin::{RxSlot, TxPacket};
+use rustix::io::{Errno, Result, read, readv, write, writev};
 
-const IFF_TUN: u16 = 0x0001;
-const IFF_MULTI_QUEUE: u16 = 0x0100;
-const IFF_NO_PI: u16 = 0x1000;
-/// Only make a new device, never join one.
-const IFF_TUN_EXCL: u16 = 0x8000;
+use super::header::Header;
+use super::offload::Shared;
+use super::receive::accept;
+use super::send::send;
 
-/// Makes a device with `lanes` queues; returns its name and the queues.
-///
-/// A device keeps the offloads that its last user switched on. Ours is new, so
-/// it has none and `TUNSETOFFLOAD` need not be called.
-pub(super) fn open(name: Option<&str>, lanes: usize) -> Result<(String, Vec<OwnedFd>)> {
-    // The crate `tun` knows one queue only.
-    if lanes == 1 { open_one(name) } else { open_many(name, lanes) }
+/// A queue of the device.
+pub(crate) struct Queue {
+    fd: OwnedFd,
+    /// Before each packet stands a [`Header`].
+    headers: bool,
+    shared: Arc<Shared>,
 }
 
-fn open_one(name: Option<&str>) -> Result<(String, Vec<OwnedFd>)> {
-    let mut config = tun::configure();
-    if let Some(name) = name {
-        config.tun_name(name);
-    }
-    let device = tun::create(&config).map_err(errno)?;
-    device.set_nonblock().map_err(|error| errno(error.into()))?;
-    let name = device.tun_name().map_err(errno)?;
-    Ok((name, vec![into_queue(device)]))
-}
-
-fn open_many(name: Option<&str>, lanes: usize) -> Result<(String, Vec<OwnedFd>)> {
-    let flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE;
-    let mut request = Request::new(name.unwrap_or("tun%d"), flags | IFF_TUN_EXCL)?;
-    let mut queues = Vec::with_capacity(lanes);
-    for _ in 0..lanes {
-        let queue = open_file(
-            c"/dev/net/tun",
-            OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK,
-            Mode::empty(),
-        )?;
-        attach(&queue, &mut request)?;
-        queues.push(queue);
-        request.flags = flags;
-    }
-    Ok((request.name()?, queues))
-}
-
-/// The system's `struct ifreq`, as `TUNSETIFF` reads and writes it.
-#[repr(C)]
-struct Request {
-    name: [u8; 16],
-    flags: u16,
-    padding: [u8; 22],
-}
-
-const _: () = assert!(size_of::<Request>() == 40);
-
-impl Request {
-    fn new(name: &str, flags: u16) -> Result<Self> {
-        let mut request = Self { name: [0; 16], flags, padding: [0; 22] };
-        let room = request.name.get_mut(..name.len()).ok_or(Errno::NAMETOOLONG)?;
-        room.copy_from_slice(name.as_bytes());
-        Ok(request)
+impl Queue {
+    pub(super) fn new(fd: OwnedFd, headers: bool, shared: Arc<Shared>) -> Self {
+        Self { fd, headers, shared }
     }
 
-    fn name(&self) -> Result<String> {
-        let name = CStr::from_bytes_until_nul(&self.name).map_err(|_| Errno::NAMETOOLONG)?;
-        Ok(name.to_string_lossy().into_owned())
+    /// Reads one packet or super-packet; whether it made sense.
+    pub(crate) fn read(&self, slot: &mut RxSlot<'_>) -> Result<bool> {
+        let buffer = slot.buffer();
+        if !self.headers {
+            let len = read(&self.fd, buffer)?;
+            slot.fill(len, 0);
+            return Ok(true);
+        }
+        let mut header = [0; Header::LEN];
+        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
+        let accepted = match readv(&self.fd, &mut parts) {
+            Ok(read) => read
+                .checked_sub(Header::LEN)
+                .and_then(|len| Some((len, buffer.get_mut(..len)?)))
+                .and_then(|(len, packet)| Some((len, accept(Header::from_bytes(header), packet)?))),
+            // The kernel has no words for a packet, and has dropped it.
+            Err(Errno::INVAL) => None,
+            Err(errno) => return Err(errno),
+        };
+        match accepted {
+            Some((len, segment)) => slot.fill(len, segment),
+            None => self.shared.count_malformed(),
+        }
+        Ok(accepted.is_some())
+    }
+
+    /// Writes one packet or super-packet.
+    pub(crate) fn write(&self, packet: &TxPacket<'_>) -> Result<()> {
+        send(packet.data(), packet.segment, &self.shared, |header, packet| {
+            if !self.headers {
+                return write(&self.fd, packet).map(drop);
+            }
+            let header = header.to_bytes();
+            writev(&self.fd, &[IoSlice::new(&header), IoSlice::new(packet)]).map(drop)
+        })
     }
 }
 
-#[allow(unsafe_code)]
-fn attach(queue: impl AsFd, request: &mut Request) -> Result<()> {
-    const TUNSETIFF: rustix::ioctl::Opcode = opcode::write::<c_int>(b'T', 202);
-    // SAFETY: TUNSETIFF reads and writes one `struct ifreq`, which `Request` is.
-    unsafe { ioctl(queue, Updater::<TUNSETIFF, Request>::new(request)) }
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
-#[allow(unsafe_code)]
-fn into_queue(device: tun::Device) -> OwnedFd {
-    // SAFETY: the device gives its descriptor away open and owned by nobody.
-    unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) }
-}
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::unix::net::UnixDatagram;
 
-fn errno(error: tun::Error) -> Errno {
-    // What is not the system's is turned into an error of the system.
-    Errno::from_io_error(&error.into()).unwrap_or(Errno::INVAL)
+    use ntm_core::packet::SuperPacket;
+    use ntm_core::plugin::{Addr, Lane as _, Offload};
+
+    use super::super::samples::{KINDS, SEGMENT, packet};
+    use super::*;
+    use crate::lane::TunLane;
+
+    /// A lane whose kernel is a socket.
+    fn lane(headers: bool) -> (TunLane, Arc<Shared>, UnixDatagram) {
+        let (ours, kernel) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let shared = Arc::new(Shared::new(Offload { tcp: headers, udp: headers }));
+        (TunLane(Queue::new(ours.into(), headers, shared.clone())), shared, kernel)
+    }
+
+    fn behind(header: Header, packet: &[u8]) -> Vec<u8> {
+        [&header.to_bytes(), packet].concat()
+    }
+
+    #[test]
+    fn nonsense_is_counted_and_what_comes_behind_it_is_read() {
+        let (lane, shared, kernel) = lane(true);
+        let whole = packet(KINDS[0], 2500);
+        let header = Header::of(&SuperPacket::parse(&whole, SEGMENT).unwrap(), SEGMENT);
+        kernel.send(&behind(header, &whole[..2000])).unwrap();
+        kernel.send(&behind(Header::NONE, b"single")).unwrap();
+        kernel.send(b"short").unwrap();
+        kernel.send(&behind(header, &whole)).unwrap();
+        let mut buffers = [const { [0; 4096] }; 4];
+        let mut slots = buffers.each_mut().map(|it| RxSlot::new(it));
+        assert_eq!(lane.try_recv(&mut slots).unwrap(), 2);
+        assert_eq!((slots[0].filled(), slots[0].segment), (&b"single"[..], 0));
+        assert_eq!((slots[1].filled(), slots[1].segment), (&whole[..], SEGMENT));
+        assert!(shared.facts().contains(&("malformed".to_owned(), "2".to_owned())));
+        // A turn that brought nothing else is as if nothing had come.
+        kernel.send(b"short").unwrap();
+        let nothing = lane.try_recv(&mut slots).map_err(|error| error.kind());
+        assert_eq!(nothing, Err(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn without_headers_packets_are_bare() {
+        let (lane, _, kernel) = lane(false);
+        let whole = packet(KINDS[0], 2500);
+        let packets =
+            [TxPacket::new(b"single", Addr::NONE), TxPacket::run(&whole, SEGMENT, Addr::NONE)];
+        assert_eq!(lane.try_send(&packets).unwrap(), 2);
+        let mut buffer = [0; 4096];
+        let lengths = [6, 1040, 1040, 540];
+        assert_eq!(lengths.map(|_| kernel.recv(&mut buffer).unwrap()), lengths);
+        kernel.send(b"answer").unwrap();
+        let mut slot = RxSlot::new(&mut buffer);
+        assert_eq!(lane.try_recv(std::slice::from_mut(&mut slot)).unwrap(), 1);
+        assert_eq!((slot.filled(), slot.segment), (&b"answer"[..], 0));
+    }
 }
