@@ -114,7 +114,7 @@ impl Coalescer {
         self.clock += 1;
         let Ok(layout) = Layout::of(packet) else {
             // It may belong to any flow.
-
+            self.open = [None; OPEN];
             return self.push_alone(packet);
         };
         let flow = FlowKey::of(packet, &layout);
@@ -467,6 +467,18 @@ mod tests {
             for other in common.into_iter().chain(of_transport).chain(of_network) {
                 assert!(!is_joined(&other), "{other:?}");
             }
+        }
+    }
+
+    #[test]
+    fn nothing_passes_what_may_be_of_its_flow() {
+        let [.., udp, _] = kinds();
+        let pieces = packets(&udp.cut(500));
+        let mut fragment = pieces[1].clone();
+        fragment[6] = 44;
+        for between in [fragment, Vec::new()] {
+            let mixed = [pieces[0].clone(), between, pieces[1].clone()];
+            assert_eq!(coalesced(ALL, &mixed), mixed.map(|packet| (packet, 0)));
         }
     }
 
