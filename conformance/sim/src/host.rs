@@ -9,7 +9,7 @@ use ntm_core::plugin::{
 };
 use ntm_core::relay::{ForwardTable, Relay, RelayEvent, Verdict};
 use ntm_core::terminal::{Terminal, TerminalEvent};
-use ntm_core::tunnel::{Carrier, Inbound, Outbound, Table, Traffic};
+use ntm_core::tunnel::{Carrier, Dscp, Inbound, Outbound, Table, Traffic};
 use ntm_core::wire::{Envelope, Header, Kind};
 use ntm_core::{Rng, Time};
 
@@ -101,7 +101,7 @@ impl Host {
     pub(crate) fn new(roles: Roles, port: u16, decide: fn(&PlanRequest) -> Plan) -> Self {
         let mut rng = Rng::from_seed([0; 32]);
         let table = Table::new(&mut rng);
-        let carrier = Carrier::new(table.reader());
+        let carrier = Carrier::new(table.reader(), Dscp::Clear);
         Self {
             roles,
             received: Vec::new(),
@@ -129,7 +129,7 @@ impl Host {
         let mut rng = Rng::from_seed([0; 32]);
         self.roles = roles;
         self.table = Table::new(&mut rng);
-        self.carrier = Carrier::new(self.table.reader());
+        self.carrier = Carrier::new(self.table.reader(), Dscp::Clear);
         self.forwards = ForwardTable::new(&mut rng);
         self.vips = Sequential::default();
         self.traffic.clear();
@@ -234,7 +234,7 @@ impl Host {
         );
         if is_paths {
             let verdict =
-                self.forwards.reader().take().verdict(now, &leg, &envelope, datagram.len() as u64);
+                self.forwards.reader().take().verdict(now, &leg, &envelope, datagram.len());
             match verdict {
                 Verdict::To(other) => return out.push((other.remote, datagram.to_vec())),
                 Verdict::Drop => return,
@@ -410,7 +410,7 @@ impl Host {
                 break;
             }
         }
-        self.carrier.release(now, |leg, _, capsule| out.push((leg.remote, capsule.to_vec())));
+        self.carrier.release(now, |leg, _, _, capsule| out.push((leg.remote, capsule.to_vec())));
         self.sent += out.len() as u64;
     }
 }

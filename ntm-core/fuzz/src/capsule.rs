@@ -6,7 +6,8 @@ use ntm_core::address::{Leg, TransportId, Vips};
 use ntm_core::crypto::{Secret, Suite};
 use ntm_core::id::{Epoch, PathId, Side};
 use ntm_core::tunnel::{
-    CAPSULE_OVERHEAD, Carrier, Direction, Inbound, Outbound, Pointing, Proof, Table, TableEvent,
+    CAPSULE_OVERHEAD, Carrier, Direction, Dscp, Inbound, Outbound, Pointing, Proof, Table,
+    TableEvent,
 };
 use ntm_core::{Rng, Time};
 
@@ -32,7 +33,7 @@ fn leg(last: u8) -> Leg {
 fn end(suite: Suite, side: Side, proof: Proof) -> (Table, Carrier) {
     let now = Time::ZERO;
     let mut table = Table::new(&mut Rng::from_seed([0; 32]));
-    let carrier = Carrier::new(table.reader());
+    let carrier = Carrier::new(table.reader(), Dscp::Clear);
     let (own, peer) = if side == Side::Lower { (1, 2) } else { (2, 1) };
     let (send, receive) = if side == Side::Lower { (1, 2) } else { (2, 1) };
     let (path, slot) = (PATH, 6);
@@ -102,7 +103,7 @@ pub fn capsule(bytes: &[u8]) {
             }
             _ => {
                 now += input.span();
-                own.release(now, |to, _, capsule| {
+                own.release(now, |to, _, _, capsule| {
                     assert_eq!(to, leg(1));
                     budget = spend(budget, capsule.len());
                 });

@@ -50,11 +50,11 @@ pub fn forwarder(bytes: &[u8]) {
             }
             3 => now += input.span(),
             _ => {
-                let (from, len) = (leg(input.u8()), u64::from(input.u16()));
+                let (from, len) = (leg(input.u8()), usize::from(input.u16()));
                 let side = if what & 8 == 0 { Side::Lower } else { Side::Higher };
                 let envelope = Envelope::new(Kind::Capsule, side, *path.as_bytes());
                 let verdict = reader.take().verdict(now, &from, &envelope, len);
-                check(pairs.get_mut(&path), now, from, side, len, verdict);
+                check(pairs.get_mut(&path), now, from, side, len as u64, verdict);
             }
         }
         assert_eq!(reader.take().len(), pairs.len());

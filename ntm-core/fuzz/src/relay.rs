@@ -218,7 +218,7 @@ pub fn relay(bytes: &[u8]) {
                 let (side, len) = (side(input.u8()), usize::from(input.u16() % 1500));
                 let envelope = Envelope::new(Kind::Capsule, side, *path.as_bytes());
                 play.places.entry(from.remote).or_default().came += len;
-                let verdict = reader.take().verdict(play.now, &from, &envelope, len as u64);
+                let verdict = reader.take().verdict(play.now, &from, &envelope, len);
                 match verdict {
                     Verdict::To(to) => play.places.entry(to.remote).or_default().went += len,
                     Verdict::Exhausted => play.relay.handle_exhausted(path),

@@ -9,6 +9,8 @@ pub struct Flow {
     pub destination: IpAddr,
     /// The two ECN bits.
     pub ecn: u8,
+    /// The six DSCP bits, as a number.
+    pub dscp: u8,
 }
 
 /// Bytes are not one whole IP packet.
@@ -38,6 +40,7 @@ impl Flow {
                     source: Ipv4Addr::new(a, b, c, d).into(),
                     destination: Ipv4Addr::new(e, f, g, h).into(),
                     ecn: header[1] & 0b11,
+                    dscp: header[1] >> 2,
                 })
             }
             6 => {
@@ -55,6 +58,7 @@ impl Flow {
                     source: address(8),
                     destination: address(24),
                     ecn: header[1] >> 4 & 0b11,
+                    dscp: header[0] << 2 & 0b11_1100 | header[1] >> 6,
                 })
             }
             _ => Err(BadPacket),
@@ -107,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_ecn_are_read() {
+    fn addresses_and_class_are_read() {
         let flow = Flow::of(&samples::ipv4(2, 10)).unwrap();
         assert_eq!(flow.source, IpAddr::from([198, 18, 0, 1]));
         assert_eq!(flow.destination, IpAddr::from([198, 18, 0, 2]));
-        assert_eq!(flow.ecn, 2);
+        assert_eq!((flow.ecn, flow.dscp), (2, 2));
         let flow = Flow::of(&samples::ipv6(1, 10)).unwrap();
         assert_eq!(flow.destination, "fd00::2".parse::<IpAddr>().unwrap());
         assert_eq!(flow.ecn, 1);

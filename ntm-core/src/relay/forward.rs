@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -156,27 +157,51 @@ impl Forwards {
     /// Whether a datagram with this envelope, `bytes` long in all, that arrived
     /// by `from`, is to be forwarded, and where to. Only what comes from a bound
     /// end goes to the other one.
-    pub fn verdict(&self, now: Time, from: &Leg, envelope: &Envelope, bytes: u64) -> Verdict {
+    pub fn verdict(&self, now: Time, from: &Leg, envelope: &Envelope, bytes: usize) -> Verdict {
+        let mut verdict = Verdict::NotRelayed;
+        self.verdicts(now, from, envelope, bytes, bytes, |_, it| verdict = it);
+        verdict
+    }
+
+    /// The same for datagrams of one kind, side and path that arrived together:
+    /// `bytes` in all, `stride` bytes each but for the last. `tell` gets
+    /// what is to become of which bytes; of all of them at once unless they come up
+    /// against a limit.
+    pub fn verdicts(
+        &self,
+        now: Time,
+        from: &Leg,
+        envelope: &Envelope,
+        bytes: usize,
+        stride: usize,
+        mut tell: impl FnMut(Range<usize>, Verdict),
+    ) {
         let Some(forward) = self.0.get(&PathId::from_bytes(envelope.id)) else {
-            return Verdict::NotRelayed;
+            return tell(0..bytes, Verdict::NotRelayed);
         };
         let (own, other) = match envelope.side() {
             Side::Lower => (&forward.lower, &forward.higher),
             Side::Higher => (&forward.higher, &forward.lower),
         };
         let Some(own) = own.as_ref().filter(|own| own.leg.same_remote(from)) else {
-            return Verdict::NotRelayed;
+            return tell(0..bytes, Verdict::NotRelayed);
         };
-        own.earn(bytes);
-        let Some(other) = other else { return Verdict::Drop };
-        if forward.meter.is_exhausted(bytes) {
-            return Verdict::Exhausted;
+        own.earn(bytes as u64);
+        let Some(other) = other else { return tell(0..bytes, Verdict::Drop) };
+        match forward.pass(now, other, bytes, bytes.div_ceil(stride.max(1))) {
+            Verdict::Drop | Verdict::Exhausted if stride < bytes => {
+                for start in (0..bytes).step_by(stride.max(1)) {
+                    let end = bytes.min(start + stride);
+                    tell(start..end, forward.pass(now, other, end - start, 1));
+                }
+            }
+            verdict @ (Verdict::To(_)
+            | Verdict::NotRelayed
+            | Verdict::Drop
+            | Verdict::Exhausted) => {
+                tell(0..bytes, verdict);
+            }
         }
-        if !forward.meter.is_within_rate(now, bytes) || !other.spend(bytes) {
-            return Verdict::Drop;
-        }
-        forward.meter.count(bytes);
-        Verdict::To(other.leg)
     }
 
     /// Whether this path is relayed.
@@ -198,6 +223,21 @@ impl Forwards {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Forward {
+    /// What becomes of so many bytes towards an end, which are paid for.
+    fn pass(&self, now: Time, other: &End, bytes: usize, packets: usize) -> Verdict {
+        let bytes = bytes as u64;
+        if self.meter.is_exhausted(bytes) {
+            return Verdict::Exhausted;
+        }
+        if !self.meter.is_within_rate(now, bytes) || !other.spend(bytes) {
+            return Verdict::Drop;
+        }
+        self.meter.count(bytes, packets as u64);
+        Verdict::To(other.leg)
     }
 }
 
@@ -246,8 +286,8 @@ impl Meter {
         }
     }
 
-    fn count(&self, bytes: u64) {
-        self.packets.fetch_add(1, Ordering::Relaxed);
+    fn count(&self, bytes: u64, packets: u64) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -301,12 +341,61 @@ mod tests {
         table
     }
 
-    fn verdict(table: &ForwardTable, at: Duration, from: u16, side: Side, bytes: u64) -> Verdict {
+    fn verdict(table: &ForwardTable, at: Duration, from: u16, side: Side, bytes: usize) -> Verdict {
         let envelope = Envelope::new(Kind::Capsule, side, *PATH.as_bytes());
         table.reader().take().verdict(Time::ZERO + at, &leg(from), &envelope, bytes)
     }
 
     const FREE: Limits = Limits { serial: 1, rate: 0, quota: 0 };
+
+    /// What becomes of a run of datagrams of 100 bytes: how many go, how many do not.
+    fn run(table: &ForwardTable, datagrams: usize) -> (usize, usize) {
+        let envelope = Envelope::new(Kind::Capsule, Side::Lower, *PATH.as_bytes());
+        let (mut gone, mut dropped) = (0, 0);
+        let forwards = table.reader().take();
+        forwards.verdicts(
+            Time::ZERO,
+            &leg(1),
+            &envelope,
+            datagrams * 100,
+            100,
+            |bytes, verdict| match verdict {
+                Verdict::To(to) => {
+                    assert_eq!((to, bytes.start), (leg(2), gone * 100), "in order");
+                    gone += bytes.len() / 100;
+                }
+                Verdict::Drop | Verdict::Exhausted => dropped += bytes.len() / 100,
+                Verdict::NotRelayed => panic!("both are bound"),
+            },
+        );
+        (gone, dropped)
+    }
+
+    #[test]
+    fn of_a_run_goes_what_the_limits_allow() {
+        let (lower, higher) = (end(1, None), end(2, None));
+        let free = Limits { serial: 1, rate: 0, quota: 0 };
+        let table_of = |higher, limits| table(lower, higher, limits);
+        let unlimited = table_of(higher, free);
+        assert_eq!(run(&unlimited, 45), (45, 0));
+        assert_eq!(unlimited.reader().take().forwarded(&PATH), Some((45, 4500)));
+        assert_eq!(run(&table_of(higher, Limits { rate: 1000, ..free }), 45), (10, 35));
+        assert_eq!(run(&table_of(higher, Limits { quota: 2050, ..free }), 45), (20, 25));
+        assert_eq!(run(&table_of(end(2, Some(350)), free), 45), (3, 42));
+    }
+
+    #[test]
+    fn a_run_earns_its_sender_as_much_as_its_datagrams_would() {
+        let limits = Limits { serial: 1, rate: 1000, quota: 0 };
+        let table = table(end(1, Some(0)), end(2, None), limits);
+        run(&table, 20);
+        assert_eq!(verdict(&table, Duration::ZERO, 2, Side::Higher, 6001), Verdict::Drop);
+        let later = Duration::from_secs(10);
+        assert_eq!(verdict(&table, later, 2, Side::Higher, 1000), Verdict::To(leg(1)));
+        let forwards = table.reader().take();
+        let end = forwards.0[&PATH].lower.as_ref().unwrap();
+        assert_eq!(end.budget.as_ref().unwrap().left.load(Ordering::Relaxed), 5000);
+    }
 
     #[test]
     fn only_a_bound_end_is_forwarded_and_only_to_the_other() {

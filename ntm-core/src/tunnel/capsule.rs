@@ -54,12 +54,24 @@ pub fn seal(
     packet: &[u8],
     out: &mut Vec<u8>,
 ) {
+    seal_with(tunnel, state, key, counter, |out| out.extend_from_slice(packet), out);
+}
+
+/// The same of the packet that `write` appends.
+pub(super) fn seal_with(
+    tunnel: &Tunnel,
+    state: &State,
+    key: &SendKey,
+    counter: u64,
+    write: impl FnOnce(&mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     let mut envelope = Envelope::new(Kind::Capsule, tunnel.side, *tunnel.path.as_bytes());
     envelope.slot = key.slot();
     let header = Header::new(envelope, state.epoch, counter).emit();
     out.extend_from_slice(&header);
     let text = out.len();
-    out.extend_from_slice(packet);
+    write(out);
     let tag = key.seal(counter, &header, &mut out[text..]);
     out.extend_from_slice(&tag);
 }

@@ -1,14 +1,15 @@
 use std::net::IpAddr;
+use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::capsule::{CAPSULE_OVERHEAD, OpenError, seal};
-use super::entry::Tunnel;
+use super::capsule::{CAPSULE_OVERHEAD, OpenError, seal_with};
+use super::entry::{State, Tunnel};
 use super::hold::Hold;
-use super::table::{TableReader, Tunnels};
+use super::table::TableReader;
 use crate::Time;
 use crate::address::Leg;
 use crate::id::PathId;
-use crate::packet::{Ecn, Flow, decapsulate, encapsulate, mark, too_big};
+use crate::packet::{Ecn, Flow, SuperPacket, decapsulate, encapsulate, mark, too_big};
 use crate::wire::{HEADER, Header};
 
 /// The same missing tunnel is reported this often.
@@ -25,17 +26,34 @@ pub struct Carrier {
     hold: Hold,
     missed: Vec<(IpAddr, Time)>,
     dropped: Dropped,
+    dscp: Dscp,
+    /// For segments that are held or answered one by one.
+    scratch: Vec<u8>,
 }
 
-/// What becomes of an application's packet.
+/// What the outer header tells of a packet's class of service (RFC 2983).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dscp {
+    /// Nothing: all packets are best effort on the way.
+    #[default]
+    Clear,
+    /// What the inner header says.
+    Copy,
+}
+
+/// What becomes of an application's packet, or of all segments of a
+/// super-packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outbound {
-    /// Its capsule has been appended to the output: send it there.
+    /// Its capsule has been appended to the output, or those of all its segments
+    /// back to back, of equal size but for the last: send it there.
     To {
         /// The way.
         leg: Leg,
         /// ECN bits for the outer header.
         ecn: u8,
+        /// DSCP for the outer header.
+        dscp: u8,
     },
     /// It waits for a path; `miss` is to be reported to the terminal.
     Held {
@@ -91,10 +109,28 @@ pub struct Dropped {
     pub congested: u64,
 }
 
+impl AddAssign for Dropped {
+    fn add_assign(&mut self, other: Self) {
+        self.unroutable += other.unroutable;
+        self.no_key += other.no_key;
+        self.forged += other.forged;
+        self.replayed += other.replayed;
+        self.address += other.address;
+        self.congested += other.congested;
+    }
+}
+
 impl Carrier {
     /// For a worker with this view of the table.
-    pub fn new(tunnels: TableReader) -> Self {
-        Self { tunnels, hold: Hold::default(), missed: Vec::new(), dropped: Dropped::default() }
+    pub fn new(tunnels: TableReader, dscp: Dscp) -> Self {
+        Self {
+            tunnels,
+            hold: Hold::default(),
+            missed: Vec::new(),
+            dropped: Dropped::default(),
+            dscp,
+            scratch: Vec::new(),
+        }
     }
 
     /// An application's packet. If it can go, its capsule is appended to `out`.
@@ -103,6 +139,28 @@ impl Carrier {
             self.dropped.unroutable += 1;
             return Outbound::Dropped;
         };
+        self.carry(now, &flow, packet, out)
+    }
+
+    /// An application's super-packet. If it can go, the capsules of all its
+    /// segments are appended to `out`, `largest` + [`CAPSULE_OVERHEAD`] bytes each
+    /// but for the last. Else all of them wait, or are dropped.
+    pub fn outbound_run(
+        &mut self,
+        now: Time,
+        packet: &SuperPacket<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outbound {
+        self.carry(now, &packet.flow(), packet, out)
+    }
+
+    fn carry<P: Segmented + ?Sized>(
+        &mut self,
+        now: Time,
+        flow: &Flow,
+        packet: &P,
+        out: &mut Vec<u8>,
+    ) -> Outbound {
         let vip = flow.destination;
         let tunnels = self.tunnels.take();
         if self.hold.holds(vip) {
@@ -118,26 +176,46 @@ impl Carrier {
             return self.hold(now, vip, packet, true);
         };
         if !tunnel.own.contains(flow.source) {
-            self.dropped.unroutable += 1;
+            self.dropped.unroutable += packet.count() as u64;
             return Outbound::Dropped;
         }
-        match send(now, tunnel, &flow, packet, out) {
-            Sent::To(leg, ecn) => Outbound::To { leg, ecn },
+        match send(now, tunnel, packet, out) {
+            Sent::To(leg) => {
+                let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
+                Outbound::To { leg, ecn: encapsulate(flow.ecn), dscp }
+            }
             Sent::NoPath => self.hold(now, vip, packet, true),
             Sent::NoBudget => self.hold(now, vip, packet, false),
-            Sent::TooBig(limit) => match too_big(packet, limit) {
+            Sent::TooBig(limit) => match self.answer(packet, limit) {
                 Some(answer) => Outbound::Answer(answer),
                 None => {
-                    self.dropped.unroutable += 1;
+                    self.dropped.unroutable += packet.count() as u64;
                     Outbound::Dropped
                 }
             },
         }
     }
 
-    fn hold(&mut self, now: Time, vip: IpAddr, packet: &[u8], miss: bool) -> Outbound {
-        self.hold.push(now, vip, packet);
+    fn hold<P: Segmented + ?Sized>(
+        &mut self,
+        now: Time,
+        vip: IpAddr,
+        packet: &P,
+        miss: bool,
+    ) -> Outbound {
+        for nth in 0..packet.count() {
+            self.scratch.clear();
+            packet.write(nth, &mut self.scratch);
+            self.hold.push(now, vip, &self.scratch);
+        }
         Outbound::Held { miss: (miss && self.is_news(now, vip)).then_some(vip) }
+    }
+
+    /// "Too big", to the sender of a packet.
+    fn answer<P: Segmented + ?Sized>(&mut self, packet: &P, limit: u16) -> Option<Vec<u8>> {
+        self.scratch.clear();
+        packet.write(0, &mut self.scratch);
+        too_big(&self.scratch, limit)
     }
 
     fn is_news(&mut self, now: Time, vip: IpAddr) -> bool {
@@ -149,9 +227,9 @@ impl Carrier {
         news
     }
 
-    /// Sends what waits and can go now: `emit` gets each capsule with its way
-    /// and ECN bits. Call it when the table has changed, and now and then.
-    pub fn release(&mut self, now: Time, mut emit: impl FnMut(Leg, u8, &[u8])) {
+    /// Sends what waits and can go now: `emit` gets each capsule with its way, its
+    /// ECN bits and its DSCP. Call it when the table has changed, and now and then.
+    pub fn release(&mut self, now: Time, mut emit: impl FnMut(Leg, u8, u8, &[u8])) {
         let tunnels = self.tunnels.take();
         let waiting: Vec<_> = self.hold.waiting().collect();
         let mut capsule = Vec::new();
@@ -169,8 +247,11 @@ impl Carrier {
                     continue;
                 };
                 capsule.clear();
-                match send(now, tunnel, &flow, &held.packet, &mut capsule) {
-                    Sent::To(leg, ecn) => emit(leg, ecn, &capsule),
+                match send(now, tunnel, held.packet.as_slice(), &mut capsule) {
+                    Sent::To(leg) => {
+                        let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
+                        emit(leg, encapsulate(flow.ecn), dscp, &capsule);
+                    }
                     Sent::NoPath | Sent::NoBudget => break,
                     // It was small enough when it came; its sender will learn.
                     Sent::TooBig(_) => self.dropped.unroutable += 1,
@@ -193,30 +274,78 @@ impl Carrier {
         outer_ecn: u8,
         capsule: &'a mut [u8],
     ) -> Inbound<'a> {
-        let tunnels = self.tunnels.take();
-        self.open(now, &tunnels, leg, outer_ecn, capsule)
+        let mut packet_at = None;
+        let stride = capsule.len();
+        let seen = self.inbound_run(now, leg, outer_ecn, capsule, stride, |packet| {
+            packet_at = Some(packet.len());
+        });
+        match packet_at {
+            Some(len) => Inbound::Packet { packet: &mut capsule[HEADER..HEADER + len], seen },
+            None => Inbound::Dropped,
+        }
     }
 
-    fn open<'a>(
+    /// Capsules of one Path ID, back to back, `stride` bytes each but for the last,
+    /// that arrived together by `leg` with these ECN bits. They are opened in
+    /// place, and `deliver` gets each packet, in order. Tells when the newest
+    /// came from elsewhere than the tunnel points to.
+    pub fn inbound_run(
         &mut self,
         now: Time,
-        tunnels: &Tunnels,
         leg: &Leg,
         outer_ecn: u8,
-        capsule: &'a mut [u8],
-    ) -> Inbound<'a> {
-        let bytes = capsule.len() as u64;
-        let Ok(header) = Header::parse(capsule) else {
-            self.dropped.forged += 1;
-            return Inbound::Dropped;
+        capsules: &mut [u8],
+        stride: usize,
+        mut deliver: impl FnMut(&mut [u8]),
+    ) -> Option<Seen> {
+        let tunnels = self.tunnels.take();
+        let count = capsules.len().div_ceil(stride.max(1)) as u64;
+        let Ok(first) = Header::parse(capsules) else {
+            self.dropped.forged += count;
+            return None;
         };
-        let path = PathId::from_bytes(header.envelope.id);
+        let path = PathId::from_bytes(first.envelope.id);
         let Some(tunnel) = tunnels.by_path(&path) else {
-            self.dropped.no_key += 1;
-            return Inbound::Dropped;
+            self.dropped.no_key += count;
+            return None;
         };
         let state = tunnel.state();
-        let opened = match tunnel.open(&state, &header, capsule) {
+        let expected = state.endpoint.as_ref().filter(|endpoint| endpoint.leg.same_remote(leg));
+        let (mut packets, mut bytes, mut seen) = (0, 0, None);
+        for capsule in capsules.chunks_mut(stride.max(1)) {
+            let outer = capsule.len() as u64;
+            let Some((packet, newest)) = self.open(tunnel, &state, outer_ecn, capsule) else {
+                continue;
+            };
+            packets += 1;
+            bytes += packet.len() as u64;
+            if let Some(endpoint) = expected {
+                endpoint.credit(outer);
+            } else if let Some(epoch_low) = newest {
+                seen = Some(Seen { path, leg: leg.unpinned(), epoch_low });
+            }
+            deliver(packet);
+        }
+        if packets > 0 {
+            tunnel.count_received(now, packets, bytes);
+        }
+        seen
+    }
+
+    /// The packet of a capsule and, if it is the newest of its tunnel, the low
+    /// half of its sender's epoch.
+    fn open<'a>(
+        &mut self,
+        tunnel: &Tunnel,
+        state: &State,
+        outer_ecn: u8,
+        capsule: &'a mut [u8],
+    ) -> Option<(&'a mut [u8], Option<u16>)> {
+        let Ok(header) = Header::parse(capsule) else {
+            self.dropped.forged += 1;
+            return None;
+        };
+        let opened = match tunnel.open(state, &header, capsule) {
             Ok(opened) => opened,
             Err(error) => {
                 match error {
@@ -225,7 +354,7 @@ impl Carrier {
                     OpenError::Replayed => self.dropped.replayed += 1,
                     OpenError::Address => self.dropped.address += 1,
                 }
-                return Inbound::Dropped;
+                return None;
             }
         };
         match decapsulate(opened.flow.ecn, outer_ecn) {
@@ -233,23 +362,10 @@ impl Carrier {
             Ecn::Set(bits) => mark(opened.packet, bits),
             Ecn::Drop => {
                 self.dropped.congested += 1;
-                return Inbound::Dropped;
+                return None;
             }
         }
-        tunnel.count_received(now, 1, bytes - (HEADER + 16) as u64);
-        let expected = state.endpoint.as_ref().is_some_and(|endpoint| {
-            let same = endpoint.leg.same_remote(leg);
-            if same {
-                endpoint.credit(bytes);
-            }
-            same
-        });
-        let seen = (opened.newest && !expected).then(|| Seen {
-            path,
-            leg: leg.unpinned(),
-            epoch_low: header.epoch_low(),
-        });
-        Inbound::Packet { packet: opened.packet, seen }
+        Some((opened.packet, opened.newest.then(|| header.epoch_low())))
     }
 
     /// Whether there is a tunnel of this Path ID.
@@ -269,19 +385,67 @@ impl Carrier {
 }
 
 enum Sent {
-    To(Leg, u8),
+    To(Leg),
     NoPath,
     NoBudget,
     TooBig(u16),
 }
 
-fn send(now: Time, tunnel: &Tunnel, flow: &Flow, packet: &[u8], out: &mut Vec<u8>) -> Sent {
+/// A packet, or a super-packet that is sent as several.
+trait Segmented {
+    fn count(&self) -> usize;
+    /// Bytes of the largest.
+    fn largest(&self) -> usize;
+    /// Bytes of all.
+    fn bytes(&self) -> usize;
+    /// Appends the `nth`.
+    fn write(&self, nth: usize, out: &mut Vec<u8>);
+}
+
+impl Segmented for [u8] {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn largest(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn write(&self, _only: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+}
+
+impl Segmented for SuperPacket<'_> {
+    fn count(&self) -> usize {
+        Self::count(self)
+    }
+
+    fn largest(&self) -> usize {
+        Self::largest(self)
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
+    fn write(&self, nth: usize, out: &mut Vec<u8>) {
+        Self::write(self, nth, out);
+    }
+}
+
+fn send<P: Segmented + ?Sized>(now: Time, tunnel: &Tunnel, packet: &P, out: &mut Vec<u8>) -> Sent {
     let state = tunnel.state();
     let (Some(endpoint), Some(key)) = (&state.endpoint, &state.send) else { return Sent::NoPath };
-    if packet.len() > usize::from(state.limit) {
+    if packet.largest() > usize::from(state.limit) {
         return Sent::TooBig(state.limit);
     }
-    let leg = if endpoint.debit((packet.len() + CAPSULE_OVERHEAD) as u64) {
+    let (count, bytes) = (packet.count(), packet.bytes());
+    let leg = if endpoint.debit((bytes + count * CAPSULE_OVERHEAD) as u64) {
         endpoint.leg
     } else {
         match endpoint.fallback {
@@ -289,10 +453,12 @@ fn send(now: Time, tunnel: &Tunnel, flow: &Flow, packet: &[u8], out: &mut Vec<u8
             None => return Sent::NoBudget,
         }
     };
-    let Some(counter) = key.reserve(1) else { return Sent::NoPath };
-    seal(tunnel, &state, key, counter, packet, out);
-    tunnel.count_sent(now, 1, packet.len() as u64);
-    Sent::To(leg, encapsulate(flow.ecn))
+    let Some(first) = key.reserve(count as u64) else { return Sent::NoPath };
+    for (nth, counter) in (first..).take(count).enumerate() {
+        seal_with(tunnel, &state, key, counter, |out| packet.write(nth, out), out);
+    }
+    tunnel.count_sent(now, count as u64, bytes as u64);
+    Sent::To(leg)
 }
 
 #[cfg(test)]
@@ -326,7 +492,7 @@ mod tests {
             let side = if own == 1 { Side::Lower } else { Side::Higher };
             let (own, peer) = (vips(own), vips(3 - own));
             table.apply(Time::ZERO, &TableEvent::Open { path: PATH, side, own, peer });
-            let carrier = Carrier::new(table.reader());
+            let carrier = Carrier::new(table.reader(), Dscp::Clear);
             Self { table, carrier }
         }
 
@@ -349,7 +515,7 @@ mod tests {
 
         fn release(&mut self) -> Vec<Vec<u8>> {
             let mut capsules = Vec::new();
-            self.carrier.release(Time::ZERO, |_, _, capsule| capsules.push(capsule.to_vec()));
+            self.carrier.release(Time::ZERO, |_, _, _, capsule| capsules.push(capsule.to_vec()));
             capsules
         }
     }
@@ -372,7 +538,7 @@ mod tests {
         let inner = packet(1, 2, b"hello");
         let mut capsule = Vec::new();
         let sent = mn.carrier.outbound(Time::ZERO, &inner, &mut capsule);
-        assert_eq!(sent, Outbound::To { leg: leg(2), ecn: 0b10 });
+        assert_eq!(sent, Outbound::To { leg: leg(2), ecn: 0b10, dscp: 0 });
         let Inbound::Packet { packet, seen } =
             cn.carrier.inbound(Time::ZERO, &leg(1), 0b11, &mut capsule)
         else {
@@ -382,6 +548,82 @@ mod tests {
         assert_eq!(packet[20..], inner[20..]);
         assert_eq!(seen, None);
         assert_eq!(cn.table.get(&PATH).unwrap().traffic().received, 1);
+    }
+
+    /// A super-packet of TCP.
+    fn bulk(payload: usize) -> Vec<u8> {
+        let mut header = vec![0; 20];
+        header[12] = 0x50;
+        header[13] = 0x10;
+        let mut packet = packet(1, 2, &[header, vec![7; payload]].concat());
+        packet[9] = 6;
+        packet
+    }
+
+    #[test]
+    fn a_super_packet_crosses_in_segments_and_its_capsules_are_opened_together() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        mn.carrier.dscp = Dscp::Copy;
+        mn.point(2, Proof::Proved, 1400);
+        cn.point(1, Proof::Proved, 1400);
+        let mut whole = bulk(5000);
+        whole[1] = 46 << 2 | 0b01;
+        let whole = SuperPacket::parse(&whole, 1360).unwrap();
+        let mut capsules = b"what was there".to_vec();
+        let sent = mn.carrier.outbound_run(Time::ZERO, &whole, &mut capsules);
+        assert_eq!(sent, Outbound::To { leg: leg(2), ecn: 0b01, dscp: 46 });
+        let stride = 1400 + CAPSULE_OVERHEAD;
+        assert_eq!(capsules.len(), 14 + whole.bytes() + 4 * CAPSULE_OVERHEAD);
+        // The second is damaged on the way.
+        capsules[14 + stride + 100] ^= 1;
+        let mut arrived = Vec::new();
+        let run = &mut capsules[14..];
+        let seen = cn.carrier.inbound_run(Time::ZERO, &leg(1), 0b11, run, stride, |packet| {
+            arrived.push(packet.to_vec());
+        });
+        assert_eq!((seen, arrived.len(), cn.carrier.dropped().forged), (None, 3, 1));
+        for (nth, packet) in [0, 2, 3].into_iter().zip(&arrived) {
+            let mut meant = Vec::new();
+            whole.write(nth, &mut meant);
+            mark(&mut meant, 0b11);
+            assert_eq!(*packet, meant);
+        }
+        assert_eq!(cn.table.get(&PATH).unwrap().traffic().received, 3);
+        assert_eq!(mn.table.get(&PATH).unwrap().traffic().sent, 4);
+    }
+
+    #[test]
+    fn a_super_packet_that_cannot_go_waits_as_segments_or_is_answered() {
+        let mut mn = End::with_keys(1);
+        let whole = bulk(5000);
+        let whole = SuperPacket::parse(&whole, 1360).unwrap();
+        let mut out = Vec::new();
+        let held = mn.carrier.outbound_run(Time::ZERO, &whole, &mut out);
+        assert_eq!(held, Outbound::Held { miss: Some([198, 18, 0, 2].into()) });
+        // Enough for three of the four, the last of which is shorter.
+        let received = (whole.largest() + CAPSULE_OVERHEAD) as u64;
+        mn.point(2, Proof::Unproved { received, credit: None }, 1400);
+        assert_eq!(mn.release().len(), 3);
+        mn.point(2, Proof::Proved, 1400);
+        assert_eq!(mn.release().len(), 1);
+        mn.point(2, Proof::Proved, 1300);
+        let answered = mn.carrier.outbound_run(Time::ZERO, &whole, &mut out);
+        assert!(matches!(answered, Outbound::Answer(_)), "{answered:?}");
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_run_from_elsewhere_is_reported_once_with_its_newest() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        mn.point(2, Proof::Proved, 1400);
+        cn.point(1, Proof::Proved, 1400);
+        let whole = bulk(5000);
+        let whole = SuperPacket::parse(&whole, 1360).unwrap();
+        let mut capsules = Vec::new();
+        mn.carrier.outbound_run(Time::ZERO, &whole, &mut capsules);
+        let stride = 1400 + CAPSULE_OVERHEAD;
+        let seen = cn.carrier.inbound_run(Time::ZERO, &leg(9), 0, &mut capsules, stride, |_| {});
+        assert_eq!(seen, Some(Seen { path: PATH, leg: leg(9), epoch_low: 3 }));
     }
 
     #[test]
@@ -473,7 +715,7 @@ mod tests {
             let now = Time::ZERO + Duration::from_secs(second);
             let sent = mn.carrier.outbound(now, &packet(1, 2, b"ping"), &mut Vec::new());
             misses += u32::from(matches!(sent, Outbound::Held { miss: Some(_) }));
-            mn.carrier.release(now, |_, _, _| {});
+            mn.carrier.release(now, |_, _, _, _| {});
         }
         assert!(misses > 30, "of 60 packets for nowhere {misses} were told of");
     }

@@ -8,7 +8,7 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::replay::{Replay, Window};
-use crate::crypto::{DataKey, Secret, Suite};
+use crate::crypto::{DataKey, Secret, Suite, TAG};
 
 /// Failed openings after which a key is given up: 2^36, the limit at which an
 /// attacker's chance to forge one packet is still negligible.
@@ -56,7 +56,10 @@ impl SendKey {
         self.slot
     }
 
-    pub(super) fn seal(&self, counter: u64, header: &[u8], text: &mut [u8]) -> [u8; 16] {
+    pub(super) fn seal(&self, counter: u64, header: &[u8], text: &mut [u8]) -> [u8; TAG] {
+        if cfg!(ntm_null_cipher) {
+            return [0; TAG];
+        }
         self.key.seal(counter, header, text)
     }
 }
@@ -79,6 +82,10 @@ impl ReceiveKey {
         sealed: &'a mut [u8],
     ) -> Option<&'a mut [u8]> {
         use std::sync::atomic::Ordering::Relaxed;
+        if cfg!(ntm_null_cipher) {
+            let text = sealed.len().checked_sub(TAG)?;
+            return Some(&mut sealed[..text]);
+        }
         if self.failed.load(Relaxed) >= MOST_FORGERIES {
             return None;
         }

@@ -9,8 +9,9 @@
 //! pointer swap; no packet waits for it.
 //!
 //! Read in this order: [`publish`] (the exclusion), `keys`, `replay`,
-//! `endpoint`, `entry`, `table`, `capsule`, `hold`, `carrier`.
+//! `endpoint`, `entry`, `table`, `capsule`, `hold`, `carrier`, `batch`.
 
+mod batch;
 mod capsule;
 mod carrier;
 mod endpoint;
@@ -24,8 +25,9 @@ pub mod publish;
 mod replay;
 mod table;
 
+pub use batch::{Batch, addressed};
 pub use capsule::{CAPSULE_OVERHEAD, OpenError, Opened, seal};
-pub use carrier::{Carrier, Dropped, Inbound, Outbound, Seen};
+pub use carrier::{Carrier, Dropped, Dscp, Inbound, Outbound, Seen};
 pub(crate) use endpoint::AMPLIFICATION;
 pub use endpoint::{Endpoint, Meter, Pointing, Proof};
 pub use entry::{State, Traffic, Tunnel};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use ntm_core::address::Prefix;
 
-use super::node::Role;
+use super::node::{Cipher, Role};
 use super::path::KeyPath;
 use super::problem::{ConfigError, Place, Problem};
 use super::sources::{Part, Sources};
@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, sources: &Sources) -> (Vec<Problem>, Vec<Pr
     errors.extend(check.coordinator_of_ours());
     errors.extend(check.members());
     errors.extend(check.socket());
+    errors.extend(check.ciphers());
     let mut warnings = check.sections_without_a_role();
     warnings.extend(check.public_addresses());
     warnings.sort();
@@ -122,11 +123,21 @@ impl Check<'_> {
         })
     }
 
+    fn ciphers(&self) -> Option<Problem> {
+        let everybodys = self.config.tunnel.ciphers.contains(&Cipher::ChaCha20Poly1305);
+        (!everybodys).then(|| {
+            let message = "`ciphers` in [tunnel] lacks `chacha20-poly1305`, the one that every node \
+                           has; add it, the faster ones are still preferred";
+            self.problem("tunnel.ciphers", Part::Value, message)
+        })
+    }
+
     fn sections_without_a_role(&self) -> Vec<Problem> {
-        let sections: [(&str, &[Role]); 9] = [
+        let sections: [(&str, &[Role]); 10] = [
             ("dc", &[Role::Terminal, Role::Rs]),
             ("interface", &[Role::Terminal]),
             ("handover", &[Role::Terminal]),
+            ("tunnel", &[Role::Terminal, Role::Rs]),
             ("traversal", &[Role::Dc]),
             ("vip", &[Role::Dc]),
             ("registry", &[Role::Dc]),

@@ -55,7 +55,10 @@ use serde_json::Value as Json;
 
 pub use self::coordinator::{Coordinator, Member, Relay, RelayQuota};
 pub use self::key::{parse_key, read_key, write_key};
-pub use self::node::{Control, Dc, Handover, HandoverMode, Log, LogFormat, Node, Role};
+pub use self::node::{
+    Cipher, Control, Dc, DscpMode, Handover, HandoverMode, Log, LogFormat, Node, Role, Tunnel,
+    Workers,
+};
 pub use self::plugin::Plugin;
 pub use self::problem::{ConfigError, Place, Problem};
 pub use self::sources::Sources;
@@ -85,6 +88,8 @@ pub struct Config {
     pub registry: Plugin,
     /// `[handover]`: how a terminal moves.
     pub handover: Handover,
+    /// `[tunnel]`: how packets travel.
+    pub tunnel: Tunnel,
     /// `[control]`: where `ntm status` and others reach the node.
     pub control: Control,
     /// `[coordinator]`: how it serves.
@@ -197,6 +202,7 @@ struct Sections {
     vip: Option<Json>,
     registry: Option<Json>,
     handover: Option<Json>,
+    tunnel: Option<Json>,
     control: Option<Json>,
     coordinator: Option<Json>,
     member: Option<Json>,
@@ -226,6 +232,7 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
     let vip = plugin("vip", all.vip, "pool");
     let registry = plugin("registry", all.registry, "redb");
     let handover = decoder.section("handover", all.handover);
+    let tunnel = decoder.section("tunnel", all.tunnel);
     let control = decoder.section::<ControlKeys>("control", all.control);
     let coordinator = decoder.section("coordinator", all.coordinator);
     let member = decoder.sections("member", all.member);
@@ -245,6 +252,7 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
         vip: vip?,
         registry: registry?,
         handover: handover?,
+        tunnel: tunnel?,
         control,
         coordinator: coordinator?,
         member: member?,

@@ -155,6 +155,78 @@ pub enum HandoverMode {
     Seed,
 }
 
+/// `[tunnel]`: how packets travel in tunnels.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tunnel {
+    /// The ciphers that a terminal offers; the best that both ends offer is used.
+    pub ciphers: Vec<Cipher>,
+    /// What the outer header tells of a packet's class of service.
+    pub dscp: DscpMode,
+    /// Threads that move packets.
+    pub workers: Workers,
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        let ciphers = vec![Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305];
+        Self { ciphers, dscp: DscpMode::default(), workers: Workers::default() }
+    }
+}
+
+/// A cipher for packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Cipher {
+    /// `aes-256-gcm`: the fastest where the CPU has instructions for it; offered
+    /// nowhere else.
+    #[serde(rename = "aes-256-gcm")]
+    Aes256Gcm,
+    /// `chacha20-poly1305`: every node has it.
+    #[serde(rename = "chacha20-poly1305")]
+    ChaCha20Poly1305,
+}
+
+/// Whether the outer header has the inner one's DSCP (RFC 2983).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DscpMode {
+    /// `clear`: 0, so that nobody on the way learns what kind of traffic it is.
+    #[default]
+    Clear,
+    /// `copy`: the same.
+    Copy,
+}
+
+/// A number of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Workers(usize);
+
+impl Workers {
+    const MOST: usize = 64;
+
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u64> for Workers {
+    type Error = String;
+
+    fn try_from(workers: u64) -> Result<Self, String> {
+        let number = usize::try_from(workers).ok();
+        let number = number.filter(|number| (1..=Self::MOST).contains(number));
+        number.map(Self).ok_or_else(|| format!("{workers} is not between 1 and {}", Self::MOST))
+    }
+}
+
 /// `[control]`: where `ntm status` and others reach the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {

@@ -1,5 +1,6 @@
 //! From a configuration to a node.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use ntm_core::machine::TransportFacts;
 use ntm_core::plugin::{MemberRole, MemberRoles, Transport};
 use ntm_core::relay::{ForwardTable, Relay, RelayConfig};
 use ntm_core::terminal::{Mode, Terminal, TerminalConfig};
-use ntm_core::tunnel::Table;
+use ntm_core::tunnel::{Dscp, Table};
 
 use super::Node;
 use super::control::Server;
@@ -23,7 +24,7 @@ use super::machines::Machines;
 use super::peers::PeersFile;
 use super::run::Waiting;
 use crate::clock;
-use crate::config::{HandoverMode, Loaded, Role, read_key};
+use crate::config::{Cipher, DscpMode, HandoverMode, Loaded, Role, read_key};
 use crate::error::StartError;
 use crate::plugins::Choice;
 use crate::seed::random_seed;
@@ -58,8 +59,8 @@ fn has(loaded: &Loaded, role: Role) -> bool {
     loaded.config.node.role.contains(&role)
 }
 
-/// Whether the CPU does AES well.
-fn suites() -> Suites {
+/// Those of the ciphers that the CPU does well.
+fn suites(ciphers: &[Cipher]) -> Suites {
     #[cfg(target_arch = "x86_64")]
     let aes = std::arch::is_x86_feature_detected!("aes")
         && std::arch::is_x86_feature_detected!("pclmulqdq");
@@ -67,7 +68,7 @@ fn suites() -> Suites {
     let aes = std::arch::is_aarch64_feature_detected!("aes");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let aes = false;
-    if aes { Suites::ALL } else { Suites::BASIC }
+    if aes && ciphers.contains(&Cipher::Aes256Gcm) { Suites::ALL } else { Suites::BASIC }
 }
 
 fn facts(transport: &dyn Transport) -> TransportFacts {
@@ -91,6 +92,7 @@ impl Node {
     pub async fn assemble(loaded: &Loaded) -> Result<Self, StartError> {
         let identity = check(loaded)?;
         let config = &loaded.config;
+        let workers = config.tunnel.workers.get();
         let mut rng = Rng::from_seed(random_seed()?);
         let now = clock::now();
 
@@ -99,11 +101,13 @@ impl Node {
         let mut transports = Vec::new();
         for at in 0..config.transport.len() {
             let name = config.transport[at].plugin.clone();
-            transports.push((name, Choice::transport(loaded, at).open_transport(1)?));
+            transports.push((name, Choice::transport(loaded, at).open_transport(workers)?));
         }
         let watcher = Choice::new(loaded, "watcher", &config.watcher).open_watcher()?;
         let interface = match has(loaded, Role::Terminal) {
-            true => Some(Choice::new(loaded, "interface", &config.interface).open_interface(1)?),
+            true => {
+                Some(Choice::new(loaded, "interface", &config.interface).open_interface(workers)?)
+            }
             false => None,
         };
         // Last, since the file that it may make stays.
@@ -144,7 +148,7 @@ impl Node {
                     HandoverMode::Fast => Mode::Fast,
                     HandoverMode::Seed => Mode::Seed,
                 },
-                suites: suites(),
+                suites: suites(&config.tunnel.ciphers),
                 mtu: MTU,
                 coordinators: coordinators.clone(),
             };
@@ -174,15 +178,19 @@ impl Node {
 
         let table = Table::new(&mut rng);
         let forwards = ForwardTable::new(&mut rng);
-        let mailbox = Arc::new(Mailbox::new(&mut rng));
-        let lanes = Lanes {
-            interface: interface.as_ref().and_then(|i| i.lanes().into_iter().next()),
-            transports: transports
-                .iter()
-                .filter_map(|(_, t)| t.lanes().into_iter().next())
-                .collect(),
+        let mailbox = Arc::new(Mailbox::new(workers, &mut rng));
+        let dscp = match config.tunnel.dscp {
+            DscpMode::Clear => Dscp::Clear,
+            DscpMode::Copy => Dscp::Copy,
         };
-        let worker = Worker::start(lanes, table.reader(), forwards.reader(), mailbox.clone())
+        let lanes: Vec<_> = transports.iter().map(|(_, transport)| transport.lanes()).collect();
+        let workers = (0..workers)
+            .map(|at| {
+                let lanes = Lanes::new(at, interface.as_deref(), &lanes);
+                let (tunnels, forwarder) = (table.reader(), forwards.reader());
+                Worker::start(at, lanes, tunnels, forwarder, dscp, mailbox.clone())
+            })
+            .collect::<io::Result<Vec<_>>>()
             .map_err(|error| StartError::io("start a packet worker", &error))?;
         let (questions, answers) =
             Questions::new(coordinator_plugins, PeersFile::new(&config.node.peers));
@@ -197,7 +205,7 @@ impl Node {
             mtu: MTU,
             watcher,
             mailbox,
-            worker: Some(worker),
+            workers,
             questions,
             answers,
             server: Some(server),

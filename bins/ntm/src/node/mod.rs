@@ -58,7 +58,7 @@ pub struct Node {
     mtu: u16,
     watcher: Box<dyn Watcher>,
     mailbox: Arc<Mailbox>,
-    worker: Option<worker::Handle>,
+    workers: Vec<worker::Handle>,
     questions: Questions,
     answers: mpsc::UnboundedReceiver<Answer>,
     server: Option<Server>,

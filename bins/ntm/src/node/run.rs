@@ -31,7 +31,7 @@ use super::{Node, log};
 use crate::clock;
 use crate::config::Problem;
 use crate::error::{Exit, StartError};
-use crate::worker::{Broken, Delivery};
+use crate::worker::{self, Broken, Delivery};
 
 /// DHCP clients add an address and its route in two steps: after an event, look
 /// again this much later.
@@ -282,8 +282,8 @@ impl Node {
                 Output::Ask(asker, id, effect) => self.questions.ask(asker, id, effect),
             }
         }
-        if let Some(worker) = self.worker.as_ref().filter(|_| tables_changed) {
-            worker.wake();
+        if tables_changed {
+            self.workers.iter().for_each(worker::Handle::wake);
         }
     }
 
@@ -460,7 +460,7 @@ impl Node {
             }
         }
         // Nobody reads what is about to be closed.
-        drop(self.worker.take());
+        self.workers.clear();
         if let Some(interface) = &self.interface {
             interface.close().await;
         }

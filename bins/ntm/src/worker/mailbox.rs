@@ -1,5 +1,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
+use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use ntm_core::Rng;
@@ -20,7 +21,8 @@ const NOTICES: usize = 256;
 pub(crate) struct Mailbox {
     letters: Mutex<Letters>,
     sessions: RwLock<HashSet<[u8; 16], KeyedHash>>,
-    stats: Mutex<Stats>,
+    /// One for each worker.
+    stats: Box<[Mutex<Stats>]>,
     notify: Notify,
 }
 
@@ -61,6 +63,17 @@ pub(crate) struct Stats {
     pub(crate) control_drops: u64,
 }
 
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.worker.send_errors += other.worker.send_errors;
+        self.worker.interface_drops += other.worker.interface_drops;
+        self.worker.relayed += other.worker.relayed;
+        self.dropped += other.dropped;
+        self.held_in_vain += other.held_in_vain;
+        self.control_drops += other.control_drops;
+    }
+}
+
 /// What is broken for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -83,11 +96,11 @@ pub(crate) struct Delivery {
 }
 
 impl Mailbox {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(workers: usize, rng: &mut Rng) -> Self {
         Self {
             letters: Mutex::default(),
             sessions: RwLock::new(HashSet::with_hasher(KeyedHash::new(rng))),
-            stats: Mutex::default(),
+            stats: (0..workers).map(|_| Mutex::default()).collect(),
             notify: Notify::new(),
         }
     }
@@ -161,18 +174,18 @@ impl Mailbox {
         self.notify.notify_one();
     }
 
-    pub(super) fn publish(&self, worker: WorkerStats, dropped: Dropped, held_in_vain: u64) {
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        stats.worker = worker;
-        stats.dropped = dropped;
-        stats.held_in_vain = held_in_vain;
+    /// What worker number `at` has counted.
+    pub(super) fn publish(&self, at: usize, stats: Stats) {
+        *self.stats[at].lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
     /// What workers have counted.
     pub(crate) fn stats(&self) -> Stats {
-        let mut stats = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        stats.control_drops = self.letters().dropped;
-        stats
+        let mut all = Stats { control_drops: self.letters().dropped, ..Stats::default() };
+        for stats in &self.stats {
+            all += *stats.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        all
     }
 
     /// Waits until something has been left.
@@ -207,7 +220,7 @@ mod tests {
 
     #[test]
     fn strangers_cannot_crowd_out_what_is_known() {
-        let mailbox = Mailbox::new(&mut Rng::from_seed([0; 32]));
+        let mailbox = Mailbox::new(1, &mut Rng::from_seed([0; 32]));
         for _ in 0..10 * STRANGERS {
             mailbox.post(false, leg(), b"stranger");
         }
@@ -221,7 +234,7 @@ mod tests {
 
     #[test]
     fn sessions_come_and_go() {
-        let mailbox = Mailbox::new(&mut Rng::from_seed([0; 32]));
+        let mailbox = Mailbox::new(1, &mut Rng::from_seed([0; 32]));
         mailbox.set_known(SessionId([1; 16]), true);
         assert!(mailbox.knows(&[1; 16]) && !mailbox.knows(&[2; 16]));
         mailbox.set_known(SessionId([1; 16]), false);

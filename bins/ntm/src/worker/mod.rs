@@ -6,6 +6,7 @@
 //! here it is only moved. Everything that is not a capsule goes to the control
 //! task through the [`Mailbox`].
 
+mod applications;
 mod mailbox;
 mod outgoing;
 mod receive;
@@ -21,18 +22,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ntm_core::plugin::Lane;
+use ntm_core::packet::Coalescer;
+use ntm_core::plugin::{Interface, Lane, Offload};
 use ntm_core::relay::Forwarder;
-use ntm_core::tunnel::{Carrier, Outbound, TableReader};
+use ntm_core::tunnel::{Batch, Carrier, Dscp, TableReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::clock;
-use outgoing::Outgoing;
-use receive::{Buffers, SLOTS};
+use applications::Queue;
+use receive::Received;
 use wake::Wakeup;
 
-/// Rounds of reading one lane before the others get their turn.
-const ROUNDS: usize = 8;
+/// Room for the largest run or super-packet.
+const SLOT: usize = 65_536;
+
+/// Transports that a worker serves at most.
+pub(crate) const MOST_TRANSPORTS: usize = 14;
 
 /// While packets wait for a path, look after them this often.
 const HOLD_CHECK: Duration = Duration::from_millis(20);
@@ -41,23 +45,58 @@ const HOLD_CHECK: Duration = Duration::from_millis(20);
 pub(crate) struct Lanes {
     /// Where applications' packets come and go; a coordinator or relay has none.
     pub(crate) interface: Option<Arc<dyn Lane>>,
-    /// One for each transport, in their order.
+    /// What super-packets it takes.
+    pub(crate) offload: Offload,
+    /// One for each transport, in their order; at most [`MOST_TRANSPORTS`].
     pub(crate) transports: Vec<Arc<dyn Lane>>,
+    /// Those that another worker reads, one bit each as in [`Worker::wait`].
+    pub(crate) borrowed: u64,
+}
+
+impl Lanes {
+    /// Those of worker number `at`. Where there are fewer lanes than workers it
+    /// sends by one that another reads.
+    pub(crate) fn new(
+        at: usize,
+        interface: Option<&dyn Interface>,
+        transports: &[Vec<Arc<dyn Lane>>],
+    ) -> Self {
+        let pick = |lanes: &[Arc<dyn Lane>]| lanes.get(at % lanes.len().max(1)).cloned();
+        let mut borrowed = 0;
+        for (nth, lanes) in transports.iter().enumerate() {
+            borrowed |= u64::from(at >= lanes.len()) << nth;
+        }
+        let queues = interface.map(|it| it.lanes()).unwrap_or_default();
+        if at >= queues.len() {
+            borrowed |= INTERFACE;
+        }
+        Self {
+            interface: pick(&queues),
+            offload: interface.map_or(Offload::NONE, Interface::offload),
+            transports: transports.iter().filter_map(|lanes| pick(lanes)).collect(),
+            borrowed,
+        }
+    }
 }
 
 pub(crate) struct Worker {
+    /// Its place among the workers.
+    number: usize,
     lanes: Lanes,
     carrier: Carrier,
     forwarder: Forwarder,
     mailbox: Arc<Mailbox>,
     wakeup: Wakeup,
     stop: Arc<AtomicBool>,
-    /// Lanes that broke for good, one bit each as in [`Worker::wait`].
-    broken: u64,
-    buffers: Buffers,
-    outgoing: Outgoing,
-    /// Packets for the interface: which buffer, where in it.
-    inward: Vec<(usize, usize, usize)>,
+    /// Lanes that are not read, one bit each as in [`Worker::wait`]: broken for
+    /// good, or another worker's.
+    unread: u64,
+    received: Received,
+    queue: Queue,
+    /// Capsules on their way out.
+    batch: Batch,
+    /// Packets on their way to applications.
+    inward: Coalescer,
     stats: WorkerStats,
 }
 
@@ -85,24 +124,28 @@ pub(crate) struct Handle {
 impl Worker {
     /// Starts a worker on a thread of its own.
     pub(crate) fn start(
+        number: usize,
         lanes: Lanes,
         tunnels: TableReader,
         forwarder: Forwarder,
+        dscp: Dscp,
         mailbox: Arc<Mailbox>,
     ) -> io::Result<Handle> {
         let (waker, wakeup) = wake_up()?;
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Self {
+            number,
+            unread: lanes.borrowed,
+            inward: Coalescer::new(lanes.offload),
             lanes,
-            carrier: Carrier::new(tunnels),
+            carrier: Carrier::new(tunnels, dscp),
             forwarder,
             mailbox,
             wakeup,
             stop: stop.clone(),
-            broken: 0,
-            buffers: Buffers::new(),
-            outgoing: Outgoing::default(),
-            inward: Vec::with_capacity(SLOTS * 64),
+            received: Received::new(),
+            queue: Queue::new(),
+            batch: Batch::default(),
             stats: WorkerStats::default(),
         };
         let thread = std::thread::Builder::new().name("ntm-worker".into());
@@ -129,92 +172,53 @@ impl Worker {
                     self.receive(at);
                 }
             }
-            if ready & INTERFACE != 0 {
-                self.take_from_applications();
+            let readable = ready & INTERFACE != 0;
+            if readable || !self.queue.is_empty() {
+                self.take_from_applications(readable);
             }
             self.release();
-            self.mailbox.publish(self.stats, self.carrier.dropped(), self.carrier.held_in_vain());
+            let stats = Stats {
+                worker: self.stats,
+                dropped: self.carrier.dropped(),
+                held_in_vain: self.carrier.held_in_vain(),
+                control_drops: 0,
+            };
+            self.mailbox.publish(self.number, stats);
         }
     }
 
     /// Waits until something can be done; one bit for each transport lane, and
     /// one for the interface.
     fn wait(&mut self) -> io::Result<u64> {
-        let timeout = self
-            .carrier
-            .is_holding()
-            .then(|| Timespec { tv_sec: 0, tv_nsec: i64::from(HOLD_CHECK.subsec_nanos()) });
+        let timeout = if !self.queue.is_empty() {
+            Some(Duration::ZERO)
+        } else if self.carrier.is_holding() {
+            Some(HOLD_CHECK)
+        } else {
+            None
+        };
+        let timeout =
+            timeout.map(|timeout| Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() });
         let transports = self.lanes.transports.iter().enumerate().map(|(at, l)| (1 << at, l));
         let interface = self.lanes.interface.iter().map(|lane| (INTERFACE, lane));
-        let (bits, lanes): (Vec<u64>, Vec<_>) =
-            transports.chain(interface).filter(|(bit, _)| self.broken & bit == 0).unzip();
-        let mut fds = vec![PollFd::from_borrowed_fd(self.wakeup.as_fd(), PollFlags::IN)];
-        fds.extend(lanes.iter().map(|lane| PollFd::from_borrowed_fd(lane.fd(), PollFlags::IN)));
-        match poll(&mut fds, timeout.as_ref()) {
+        let lanes = transports.chain(interface).filter(|(bit, _)| self.unread & bit == 0);
+        let mut bits = [0; MOST_TRANSPORTS + 2];
+        let mut fds: [PollFd<'_>; MOST_TRANSPORTS + 2] =
+            std::array::from_fn(|_| PollFd::from_borrowed_fd(self.wakeup.as_fd(), PollFlags::IN));
+        let mut count = 1;
+        for (bit, lane) in lanes.take(MOST_TRANSPORTS + 1) {
+            fds[count] = PollFd::from_borrowed_fd(lane.fd(), PollFlags::IN);
+            bits[count] = bit;
+            count += 1;
+        }
+        match poll(&mut fds[..count], timeout.as_ref()) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(0),
             Err(error) => return Err(error.into()),
         }
         // An error or a hang-up is told by the next read.
-        let ready = fds[1..].iter().zip(bits).filter(|(fd, _)| !fd.revents().is_empty());
+        let ready = fds[..count].iter().zip(bits).filter(|(fd, _)| !fd.revents().is_empty());
         Ok(ready.map(|(_, bit)| bit).sum())
-    }
-
-    /// Sends what applications have to say.
-    fn take_from_applications(&mut self) {
-        let Some(interface) = self.lanes.interface.clone() else { return };
-        for _ in 0..ROUNDS {
-            let filled = match self.buffers.fill(&*interface) {
-                Ok(filled) => filled,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    tracing::error!(%error, "the virtual interface is broken");
-                    self.broken |= INTERFACE;
-                    return self.mailbox.broken(Broken::Interface);
-                }
-            };
-            let now = clock::now();
-            for at in 0..filled {
-                let len = self.buffers.meta(at).len;
-                let packet = &self.buffers.bytes(at)[..len];
-                let start = self.outgoing.len();
-                match self.carrier.outbound(now, packet, self.outgoing.buffer()) {
-                    Outbound::To { leg, ecn } => self.outgoing.add(start, leg, ecn),
-                    Outbound::Held { miss: Some(vip) } => self.mailbox.miss(vip),
-                    Outbound::Held { miss: None } | Outbound::Dropped => {}
-                    Outbound::Answer(answer) => {
-                        let answer = [ntm_core::plugin::TxPacket::new(
-                            &answer,
-                            ntm_core::plugin::Addr::NONE,
-                        )];
-                        if interface.try_send(&answer).is_err() {
-                            self.stats.interface_drops += 1;
-                        }
-                    }
-                }
-            }
-            self.flush();
-            if filled < SLOTS {
-                break;
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        self.outgoing.flush(&self.lanes.transports, &mut self.stats);
-    }
-
-    /// Sends what has been waiting for a path.
-    fn release(&mut self) {
-        if self.carrier.is_holding() {
-            let outgoing = &mut self.outgoing;
-            self.carrier.release(clock::now(), |leg, ecn, capsule| {
-                let start = outgoing.len();
-                outgoing.buffer().extend_from_slice(capsule);
-                outgoing.add(start, leg, ecn);
-            });
-            self.flush();
-        }
     }
 }
 
@@ -273,12 +277,13 @@ mod tests {
     async fn a_worker_that_ends_by_itself_is_noticed_and_one_that_is_stopped_is_not() {
         let mut rng = Rng::from_seed([0; 32]);
         let (table, forwards) = (Table::new(&mut rng), ForwardTable::new(&mut rng));
-        let mailbox = Arc::new(Mailbox::new(&mut rng));
+        let mailbox = Arc::new(Mailbox::new(1, &mut rng));
         let (reader, mut writer) = io::pipe().unwrap();
         let start = |lane: PipeReader| {
             let transports: Vec<Arc<dyn Lane>> = vec![Arc::new(Mistaken(lane))];
-            let lanes = Lanes { interface: None, transports };
-            Worker::start(lanes, table.reader(), forwards.reader(), mailbox.clone()).unwrap()
+            let lanes = Lanes::new(0, None, &[transports]);
+            let (tunnels, forwards) = (table.reader(), forwards.reader());
+            Worker::start(0, lanes, tunnels, forwards, Dscp::Clear, mailbox.clone()).unwrap()
         };
 
         drop(start(reader.try_clone().unwrap()));

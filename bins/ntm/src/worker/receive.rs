@@ -1,56 +1,69 @@
 //! From the network: capsules are opened or forwarded, the rest is posted.
 
 use std::io;
+use std::ops::Range;
 
 use ntm_core::Time;
 use ntm_core::address::{Leg, LocalPin, TransportId};
 use ntm_core::id::PathId;
 use ntm_core::plugin::{Addr, Lane, RxSlot, TxPacket};
 use ntm_core::relay::{Forwards, Verdict};
-use ntm_core::tunnel::Inbound;
-use ntm_core::wire::{Envelope, HEADER, Kind};
+use ntm_core::tunnel::addressed;
+use ntm_core::wire::{Envelope, Kind};
 
-use super::{Broken, ROUNDS, Worker};
+use super::outgoing::send;
+use super::{Broken, SLOT, Worker};
 use crate::clock;
 
+/// Rounds of reading one lane before the others get their turn.
+const ROUNDS: usize = 8;
 /// Receives in one system call.
-pub(super) const SLOTS: usize = 16;
-/// Room for the largest run.
-const SLOT: usize = 65_536;
+const SLOTS: usize = 16;
 
-/// The buffers of a worker, allocated once.
-pub(super) struct Buffers {
+/// What a worker receives into, allocated once.
+pub(super) struct Received {
     bytes: [Box<[u8]>; SLOTS],
     metas: [Meta; SLOTS],
+    /// What goes on to the other end of a pair, as it is.
+    forwards: Vec<Forward>,
 }
 
 /// What was received into a buffer.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Meta {
-    pub(super) len: usize,
-    segment: usize,
+struct Meta {
+    len: usize,
+    /// Bytes of each datagram but the last.
+    stride: usize,
     remote: Addr,
     local: Addr,
     ifindex: u32,
     ecn: u8,
 }
 
-impl Buffers {
+struct Forward {
+    slot: usize,
+    bytes: Range<usize>,
+    stride: usize,
+    to: Leg,
+    ecn: u8,
+}
+
+impl Received {
     pub(super) fn new() -> Self {
         let bytes = std::array::from_fn(|_| vec![0; SLOT].into_boxed_slice());
-        Self { bytes, metas: [Meta::default(); SLOTS] }
+        Self { bytes, metas: [Meta::default(); SLOTS], forwards: Vec::with_capacity(SLOTS) }
     }
 
     /// Receives as much as there is room for.
-    pub(super) fn fill(&mut self, lane: &dyn Lane) -> io::Result<usize> {
+    fn fill(&mut self, lane: &dyn Lane) -> io::Result<usize> {
         let mut slots = self.bytes.each_mut().map(|bytes| RxSlot::new(bytes));
         let filled = lane.try_recv(&mut slots)?.min(SLOTS);
         for (meta, slot) in self.metas.iter_mut().zip(&slots[..filled]) {
             let len = slot.filled().len();
-            let segment = if slot.segment == 0 { len } else { slot.segment.into() };
+            let stride = if slot.segment == 0 { len } else { slot.segment.into() };
             *meta = Meta {
                 len,
-                segment: segment.max(1),
+                stride: stride.max(1),
                 remote: slot.remote,
                 local: slot.local,
                 ifindex: slot.ifindex,
@@ -58,14 +71,6 @@ impl Buffers {
             };
         }
         Ok(filled)
-    }
-
-    pub(super) fn meta(&self, at: usize) -> Meta {
-        self.metas[at]
-    }
-
-    pub(super) fn bytes(&self, at: usize) -> &[u8] {
-        &self.bytes[at]
     }
 }
 
@@ -77,31 +82,41 @@ impl Meta {
     }
 }
 
+impl Forward {
+    fn packet<'a>(&self, slots: &'a [Box<[u8]>; SLOTS]) -> TxPacket<'a> {
+        let data = &slots[self.slot][self.bytes.clone()];
+        let size = if self.stride < data.len() { self.stride } else { 0 };
+        let mut packet = addressed(&self.to, data, size);
+        packet.ecn = self.ecn;
+        packet
+    }
+}
+
 impl Worker {
     /// Takes what the network has.
     pub(super) fn receive(&mut self, transport: usize) {
         let lane = self.lanes.transports[transport].clone();
         for _ in 0..ROUNDS {
-            let filled = match self.buffers.fill(&*lane) {
+            let filled = match self.received.fill(&*lane) {
                 Ok(filled) => filled,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     tracing::error!(%error, transport, "a transport is broken");
-                    self.broken |= 1 << transport;
+                    self.unread |= 1 << transport;
                     return self.mailbox.broken(Broken::Transport);
                 }
             };
             let now = clock::now();
             let forwards = self.forwarder.take();
             let mut posted = false;
-            for at in 0..filled {
-                let meta = self.buffers.meta(at);
-                let Some(leg) = meta.leg(transport) else { continue };
-                let mut start = 0;
-                while start < meta.len {
-                    let end = (start + meta.segment).min(meta.len);
-                    posted |= self.take_datagram(now, &forwards, &leg, meta.ecn, at, start, end);
-                    start = end;
+            for slot in 0..filled {
+                let Some(leg) = self.received.metas[slot].leg(transport) else { continue };
+                let mut rest = 0..self.received.metas[slot].len;
+                while !rest.is_empty() {
+                    let (taken, was_posted) =
+                        self.take_datagrams(now, &forwards, &leg, slot, rest.clone());
+                    rest.start += taken;
+                    posted |= was_posted;
                 }
             }
             drop(forwards);
@@ -109,120 +124,111 @@ impl Worker {
                 self.mailbox.ring();
             }
             self.deliver();
-            self.flush();
+            self.forward();
             if filled < SLOTS {
                 return;
             }
         }
     }
 
-    /// One datagram; whether it was posted.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a datagram is where it lies and what it came with"
-    )]
-    fn take_datagram(
+    /// Takes the first of the datagrams that lie there, and those behind it that
+    /// belong to the same flow of capsules: how many bytes, and whether something
+    /// was posted.
+    fn take_datagrams(
         &mut self,
         now: Time,
         forwards: &Forwards,
         leg: &Leg,
-        ecn: u8,
-        at: usize,
-        start: usize,
-        end: usize,
-    ) -> bool {
-        let datagram = &mut self.buffers.bytes[at][start..end];
-        let Ok(envelope) = Envelope::parse(datagram) else { return false };
-        let is_paths = match envelope.kind {
-            Kind::Capsule | Kind::Control | Kind::Handshake1 | Kind::Handshake2 => true,
-            Kind::Cookie
-            | Kind::Bind
-            | Kind::BindAck
-            | Kind::Signalling
-            | Kind::UnknownSession
-            | Kind::Punch => false,
-        };
-        if is_paths && !forwards.is_empty() {
-            match forwards.verdict(now, leg, &envelope, datagram.len() as u64) {
-                Verdict::To(other) => {
-                    let begin = self.outgoing.len();
-                    self.outgoing.buffer().extend_from_slice(datagram);
-                    self.outgoing.add(begin, other, ecn);
-                    self.stats.relayed += 1;
-                    return false;
+        slot: usize,
+        rest: Range<usize>,
+    ) -> (usize, bool) {
+        let Meta { stride, ecn, .. } = self.received.metas[slot];
+        let start = rest.start;
+        let data = &mut self.received.bytes[slot][rest];
+        let first = stride.min(data.len());
+        let Ok(envelope) = Envelope::parse(&data[..first]) else { return (first, false) };
+        let is_capsule = envelope.kind == Kind::Capsule;
+        let taken = if is_capsule { alike(data, stride) } else { first };
+        let data = &mut data[..taken];
+        if matches!(
+            envelope.kind,
+            Kind::Capsule | Kind::Control | Kind::Handshake1 | Kind::Handshake2
+        ) && !forwards.is_empty()
+        {
+            let mut is_ours = false;
+            forwards.verdicts(now, leg, &envelope, taken, stride, |bytes, verdict| match verdict {
+                Verdict::To(to) => {
+                    self.stats.relayed += bytes.len().div_ceil(stride) as u64;
+                    let bytes = start + bytes.start..start + bytes.end;
+                    self.received.forwards.push(Forward { slot, bytes, stride, to, ecn });
                 }
-                Verdict::Drop => return false,
-                Verdict::Exhausted => {
-                    self.mailbox.exhausted(PathId::from_bytes(envelope.id));
-                    return false;
-                }
-                Verdict::NotRelayed => {}
+                Verdict::Drop => {}
+                Verdict::Exhausted => self.mailbox.exhausted(PathId::from_bytes(envelope.id)),
+                Verdict::NotRelayed => is_ours = true,
+            });
+            if !is_ours {
+                return (taken, false);
             }
         }
-        match envelope.kind {
+        let known = match envelope.kind {
             Kind::Capsule => {
-                if let Inbound::Packet { packet, seen } =
-                    self.carrier.inbound(now, leg, ecn, datagram)
-                {
-                    let len = packet.len();
-                    self.inward.push((at, start + HEADER, start + HEADER + len));
-                    if let Some(seen) = seen {
-                        self.mailbox.seen(seen);
-                    }
+                let inward = &mut self.inward;
+                let seen = self.carrier.inbound_run(now, leg, ecn, data, stride, |packet| {
+                    inward.push(packet);
+                });
+                if let Some(seen) = seen {
+                    self.mailbox.seen(seen);
                 }
-                false
+                return (taken, false);
             }
             // Nobody acts on these.
-            Kind::Punch | Kind::UnknownSession => false,
-            Kind::Signalling => {
-                self.mailbox.post(self.mailbox.knows(&envelope.id), *leg, datagram);
-                true
-            }
+            Kind::Punch | Kind::UnknownSession => return (taken, false),
+            Kind::Signalling => self.mailbox.knows(&envelope.id),
             Kind::Control | Kind::BindAck | Kind::Handshake2 => {
-                let known = self.carrier.knows(&PathId::from_bytes(envelope.id));
-                self.mailbox.post(known, *leg, datagram);
-                true
+                self.carrier.knows(&PathId::from_bytes(envelope.id))
             }
-            Kind::Bind => {
-                let known = forwards.knows(&PathId::from_bytes(envelope.id));
-                self.mailbox.post(known, *leg, datagram);
-                true
-            }
-            Kind::Handshake1 | Kind::Cookie => {
-                self.mailbox.post(false, *leg, datagram);
-                true
-            }
-        }
+            Kind::Bind => forwards.knows(&PathId::from_bytes(envelope.id)),
+            Kind::Handshake1 | Kind::Cookie => false,
+        };
+        self.mailbox.post(known, *leg, data);
+        (taken, true)
     }
 
-    /// Hands opened packets to the applications, in one call.
+    /// Hands opened packets to the applications.
     fn deliver(&mut self) {
         if self.inward.is_empty() {
             return;
         }
         if let Some(interface) = &self.lanes.interface {
-            let packets: Vec<TxPacket<'_>> = self
+            let packets = self
                 .inward
-                .iter()
-                .map(|(at, start, end)| {
-                    TxPacket::new(&self.buffers.bytes[*at][*start..*end], Addr::NONE)
-                })
-                .collect();
-            let mut taken = 0;
-            while taken < packets.len() {
-                match interface.try_send(&packets[taken..]) {
-                    Ok(0) => break,
-                    Ok(count) => taken += count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // That packet was not to its liking; the next may be.
-                    Err(_) => {
-                        taken += 1;
-                        self.stats.interface_drops += 1;
-                    }
-                }
-            }
-            self.stats.interface_drops += (packets.len() - taken) as u64;
+                .packets()
+                .map(|(packet, segment)| TxPacket::run(packet, segment, Addr::NONE));
+            self.stats.interface_drops += send(&**interface, packets);
         }
         self.inward.clear();
     }
+
+    /// Sends on what is for others.
+    fn forward(&mut self) {
+        let Received { bytes, forwards, .. } = &mut self.received;
+        let transports = &self.lanes.transports;
+        for (at, lane) in transports.iter().enumerate() {
+            let own = forwards.iter().filter(|it| usize::from(it.to.transport.0) == at);
+            self.stats.send_errors += send(&**lane, own.map(|it| it.packet(bytes)));
+        }
+        forwards.clear();
+    }
+}
+
+/// Bytes of the datagrams at the front that have the first one's kind, side and
+/// path.
+fn alike(data: &[u8], stride: usize) -> usize {
+    /// The key slot may change from one to the next, and so may the epoch.
+    fn flow(datagram: &[u8]) -> Option<(u8, u8, &[u8])> {
+        Some((*datagram.first()?, datagram.get(1)? >> 4, datagram.get(4..20)?))
+    }
+    let first = flow(data);
+    let more = data.chunks(stride).skip(1).take_while(|datagram| flow(datagram) == first);
+    more.fold(stride.min(data.len()), |bytes, datagram| bytes + datagram.len())
 }

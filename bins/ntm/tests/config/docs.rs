@@ -29,6 +29,7 @@ fn every_key_of_a_section_is_documented_and_no_other() {
         ("### `[[dc]]`", "[[dc]]"),
         ("### Sections that choose a plugin", "[watcher]"),
         ("### `[handover]`", "[handover]"),
+        ("### `[tunnel]`", "[tunnel]"),
         ("### `[coordinator]`", "[coordinator]"),
         ("#### `[coordinator.relay_quota]`", "[coordinator.relay_quota]"),
         ("### `[[member]]`", "[[member]]"),

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use ntm::config::{HandoverMode, Loaded, LogFormat, Plugin, Role, load};
+use ntm::config::{Cipher, DscpMode, HandoverMode, Loaded, LogFormat, Plugin, Role, load};
 use ntm_core::plugin::MemberRole;
 use serde_json::json;
 
@@ -46,6 +46,10 @@ plugin = "poll"
 interval_ms = 100
 [handover]
 mode = "seed"
+[tunnel]
+ciphers = ["chacha20-poly1305"]
+dscp = "copy"
+workers = 3
 [control]
 socket = "hub.sock"
 [coordinator]
@@ -77,6 +81,8 @@ format = "json"
     assert_eq!(config.transport[1], Plugin::named("quic"));
     assert_eq!(config.watcher.config, json!({ "interval_ms": 100 }));
     assert_eq!(config.handover.mode, HandoverMode::Seed);
+    assert_eq!(config.tunnel.ciphers, [Cipher::ChaCha20Poly1305]);
+    assert_eq!((config.tunnel.dscp, config.tunnel.workers.get()), (DscpMode::Copy, 3));
     assert_eq!(config.control.socket, Path::new("etc/hub.sock"));
     assert_eq!(config.coordinator.public, ["203.0.113.1:4330".parse().unwrap()]);
     let quota = config.coordinator.relay_quota;
@@ -102,6 +108,17 @@ fn roles_have_a_short_and_a_long_name() {
     );
 }
 
+#[test]
+fn a_tunnel_needs_the_cipher_that_everybody_has_and_a_worker() {
+    let refused = |line: &str| problems(read(&format!("{TERMINAL}[tunnel]\n{line}\n")));
+    let [problem] = &refused("ciphers = [\"aes-256-gcm\"]")[..] else { panic!("not one problem") };
+    assert!(problem.starts_with("etc/ntm.toml:9:11: `ciphers` in [tunnel] lacks"), "{problem}");
+    for workers in ["0", "65", "-1"] {
+        assert_eq!(refused(&format!("workers = {workers}")).len(), 1);
+    }
+    assert_eq!(refused("ciphers = [\"rot13\", \"chacha20-poly1305\"]").len(), 1);
+}
+
 /// The first line of each warning.
 fn warnings(loaded: &Loaded) -> Vec<String> {
     let first_line = |text: String| text.lines().next().unwrap().to_owned();
@@ -110,7 +127,7 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 
 #[test]
 fn a_section_that_no_role_reads_is_a_warning() {
-    let of_terminal = ["interface", "handover"];
+    let of_terminal = ["interface", "handover", "tunnel"];
     let of_dc = ["traversal", "vip", "registry", "coordinator"];
     for (text, sections) in [(DC, &of_terminal[..]), (TERMINAL, &of_dc[..]), (TERMINAL, &["relay"])]
     {

@@ -191,7 +191,7 @@ impl World {
     }
 
     /// Where a capsule of the lower end goes.
-    fn forwards(&self, from: SocketAddr, bytes: u64) -> Verdict {
+    fn forwards(&self, from: SocketAddr, bytes: usize) -> Verdict {
         let envelope = Envelope::new(Kind::Capsule, Side::Lower, *PATH.as_bytes());
         let leg = Leg::to(TransportId(0), from);
         self.table.reader().take().verdict(self.now, &leg, &envelope, bytes)
