@@ -20,17 +20,20 @@ impl Tools {
     /// often missing from a user's, in `/usr/sbin` and `/sbin`. With
     /// `NTM_LAB_TOOLS=none` in the environment nothing is.
     pub fn detect() -> Self {
+        let (nft, dnsmasq) = (Self::find("nft"), Self::find("dnsmasq"));
+        Self { nft, udhcpd: Self::find("udhcpd"), dnsmasq, udhcpc: Self::find("udhcpc") }
+    }
+
+    /// A program of somebody else's by its name, as [`detect`](Self::detect) looks
+    /// for it.
+    pub fn find(name: &str) -> Option<PathBuf> {
         if env::var("NTM_LAB_TOOLS").is_ok_and(|value| value == "none") {
-            return Self::none();
+            return None;
         }
         let mut path = env::var_os("PATH").unwrap_or_default();
         path.push(":/usr/sbin:/sbin");
-        let find = |name: &str| {
-            let places = env::split_paths(&path).map(|folder| folder.join(name));
-            places.filter(|file| file.is_absolute()).find(|file| is_program(file))
-        };
-        let (nft, dnsmasq) = (find("nft"), find("dnsmasq"));
-        Self { nft, udhcpd: find("udhcpd"), dnsmasq, udhcpc: find("udhcpc") }
+        let places = env::split_paths(&path).map(|folder| folder.join(name));
+        places.filter(|file| file.is_absolute()).find(|file| is_program(file))
     }
 
     /// As on a machine that has none of them.

@@ -1,0 +1,98 @@
+mod throughput;
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ntm_lab::sandbox;
+
+/// Measures `ntm` beside other tunnels, in namespaces made for it.
+#[derive(Parser)]
+#[command(name = "ntm-bench", version, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  ntm-bench throughput --list
+  ntm-bench throughput --quick
+  ntm-bench throughput --only none --only ntm --only nebula --json figures.json
+
+Exit codes:
+  0  done
+  1  a measurement failed
+  2  wrong usage
+  4  something is missing on this machine")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// How much goes through, how soon, and what it costs.
+    Throughput(throughput::Throughput),
+}
+
+/// Why the program ends; the numbers are those of `ntm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    Failed = 1,
+    Usage = 2,
+    Missing = 4,
+}
+
+/// A command that did not succeed: what to say, and the exit code.
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+impl From<ntm_lab::Error> for Failure {
+    fn from(error: ntm_lab::Error) -> Self {
+        let exit = match error {
+            ntm_lab::Error::Missing { .. } => Exit::Missing,
+            ntm_lab::Error::System { .. }
+            | ntm_lab::Error::Netlink { .. }
+            | ntm_lab::Error::Timeout { .. }
+            | ntm_lab::Error::Wrong(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    // The lab may have started this program as part of a network.
+    sandbox::serve_if_called();
+    let result = match Cli::parse().command {
+        Command::Throughput(throughput) => throughput.execute(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _nobody_listens = writeln!(stderr(), "ntm-bench: {}", failure.message);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+/// Enters the sandbox. Outside it this does not return.
+fn enter() -> Result<(), Failure> {
+    sandbox::try_enter().map_err(|refusal| Failure::new(Exit::Missing, refusal.to_string()))
+}
+
+/// Writes a line for the caller. A reader that has gone is no error.
+fn say(line: impl AsRef<str>) {
+    let _reader_gone = writeln!(stdout(), "{}", line.as_ref());
+}
+
+/// What is being done at the moment, for somebody who watches.
+fn progress(what: &str) {
+    if stderr().is_terminal() {
+        let _nobody_listens = writeln!(stderr(), "… {what}");
+    }
+}

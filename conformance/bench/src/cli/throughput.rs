@@ -1,0 +1,195 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Exit, Failure, enter, progress, say};
+use crate::bed::{Bed, Cable, Way};
+use crate::measure::suite::{self, Lengths};
+use crate::report::{Entry, Report};
+use crate::tunnel::{self, Programs, Tunnel};
+
+/// How much goes through, how soon, and what it costs.
+///
+/// Each tunnel in turn is started between two namespaces, measured and stopped; and
+/// all again, as often as asked. A tunnel that is not installed is left out, and the
+/// report says so.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ntm-bench throughput
+  ntm-bench throughput --only none --only ntm --only nebula --repeats 5
+  ntm-bench throughput --link plain --json plain.json --plot plain.svg
+  ntm-bench throughput --path relayed --only ntm
+  ntm-bench throughput --quick
+
+Nothing else should run meanwhile: both ends and the probes share this machine.
+Exit code 1 if a tunnel was measured in one repeat and failed in another, or none
+was measured; 4 if this machine cannot have such networks.")]
+pub(super) struct Throughput {
+    /// Only tunnels with these names; may be repeated, or a list with commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only show the names.
+    #[arg(long)]
+    list: bool,
+    /// How the two ends are joined.
+    #[arg(long, value_enum, default_value_t = Way::Direct)]
+    path: Way,
+    /// What the cables can do.
+    #[arg(long, value_enum, default_value_t = Cable::Offload)]
+    link: Cable,
+    /// Seconds of each TCP run.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=600))]
+    seconds: u32,
+    /// How often every tunnel is measured.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+    /// One short repeat, to see that it works: no figures to keep.
+    #[arg(long, conflicts_with_all = ["seconds", "repeats"])]
+    quick: bool,
+    /// The program `ntm`; by default the one beside this program.
+    #[arg(long, value_name = "PATH")]
+    ntm: Option<PathBuf>,
+    /// A build of `ntm` whose cipher does nothing.
+    #[arg(long, value_name = "PATH")]
+    ntm_null: Option<PathBuf>,
+    /// Write all figures into this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a picture (SVG) into this file.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+/// Where tunnels keep their files; it ends with the sandbox.
+const FOLDER: &str = "/run/ntm-bench";
+
+impl Throughput {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let tunnels = self.chosen()?;
+        if self.list {
+            tunnels.iter().for_each(|tunnel| say(format!("{:<14}{}", tunnel.name, tunnel.what)));
+            return Ok(());
+        }
+        let programs = self.programs()?;
+        enter()?;
+        let bed = Bed::new(self.path, self.link)?;
+        let report = self.measure(&bed, &tunnels, &programs);
+        report.lines().iter().for_each(say);
+        if let Some(file) = &self.json {
+            write(file, format!("{:#}\n", report.json()))?;
+        }
+        if let Some(file) = &self.plot {
+            write(file, report.svg())?;
+        }
+        if !report.entries.iter().any(Entry::answered) {
+            return Err(Failure::new(Exit::Failed, "nothing was measured; see above"));
+        }
+        if !report.is_whole() {
+            return Err(Failure::new(Exit::Failed, "not every repeat was measured; see above"));
+        }
+        Ok(())
+    }
+
+    fn chosen(&self) -> Result<Vec<&'static Tunnel>, Failure> {
+        if let Some(name) = self.only.iter().find(|name| tunnel::ALL.iter().all(|t| t.name != **name)) {
+            let message = format!(
+                "there is no tunnel {name:?}; `ntm-bench throughput --list` shows what there is"
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
+        Ok(tunnel::ALL.iter().filter(|tunnel| wanted(tunnel.name)).collect())
+    }
+
+    fn programs(&self) -> Result<Programs, Failure> {
+        let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("ntm"));
+        let ntm = self.ntm.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("ntm"));
+        let find = |program: &Path| {
+            fs::canonicalize(program).map_err(|error| {
+                let message = format!(
+                    "cannot find {}: {error}; build it, or name another with `--ntm`",
+                    program.display()
+                );
+                Failure::new(Exit::Missing, message)
+            })
+        };
+        Ok(Programs {
+            ntm: find(&ntm)?,
+            null: self.ntm_null.as_deref().map(find).transpose()?,
+        })
+    }
+
+    fn lengths(&self) -> Lengths {
+        if self.quick {
+            return Lengths {
+                seconds: 2,
+                attempt: Duration::from_millis(100),
+                precision: 1.5,
+                overload: Duration::from_millis(200),
+                echoes: 200,
+            };
+        }
+        Lengths {
+            seconds: self.seconds,
+            attempt: Duration::from_millis(300),
+            precision: 1.06,
+            overload: Duration::from_secs(1),
+            echoes: 1000,
+        }
+    }
+
+    fn measure(&self, bed: &Bed, tunnels: &[&'static Tunnel], programs: &Programs) -> Report {
+        let entry = |tunnel: &&Tunnel| Entry {
+            name: tunnel.name,
+            what: tunnel.what,
+            ours: tunnel.is_ours(),
+            version: tunnel.version(programs),
+            samples: Vec::new(),
+            why_not: None,
+        };
+        let lengths = self.lengths();
+        let mut report = Report {
+            way: self.path,
+            cable: self.link,
+            repeats: if self.quick { 1 } else { self.repeats },
+            lengths,
+            machine: machine(),
+            entries: tunnels.iter().map(entry).collect(),
+        };
+        for repeat in 1..=report.repeats {
+            for (tunnel, entry) in tunnels.iter().zip(&mut report.entries) {
+                // One that could not be started will not be the next time.
+                if repeat > 1 && !entry.answered() {
+                    continue;
+                }
+                let here = format!("{repeat} of {}: {}", report.repeats, tunnel.name);
+                progress(&format!("{here}: starting"));
+                let started = tunnel.start(bed, programs, Path::new(FOLDER));
+                entry.add(started.and_then(|running| {
+                    suite::run(bed, &running, &lengths, |what| progress(&format!("{here}: {what}")))
+                }));
+            }
+        }
+        report
+    }
+}
+
+fn write(file: &Path, content: String) -> Result<(), Failure> {
+    fs::write(file, content).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()))
+    })
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let model = model.map_or("unknown processor", |(_, model)| model);
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}

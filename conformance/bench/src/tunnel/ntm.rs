@@ -1,0 +1,159 @@
+//! A coordinator, two terminals and, where the ends cannot reach each other, a
+//! relay.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ntm_lab::scenario::until;
+use ntm_lab::{Error, Netns, Process, Result};
+use serde_json::Value;
+
+use super::{Context, Running, START};
+use crate::bed::{Way, finish};
+
+/// A node that is to run.
+struct Node<'a> {
+    name: &'a str,
+    machine: &'a Netns,
+    role: &'a str,
+    port: u16,
+    sections: String,
+    /// What it says once it is ready.
+    ready: &'a str,
+}
+
+/// `sections` are added to the configuration of both terminals.
+pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Result<Running> {
+    let domain = Domain { context, program };
+    let keys = ["dc", "rs", "left", "right"].map(|name| domain.key(name));
+    let [dc, rs, left, right] = keys;
+    let (dc, rs, left, right) = (dc?, rs?, left?, right?);
+    let bed = context.bed;
+    let hub = bed.hub_address();
+    let mut members = String::new();
+    for (name, key, role) in
+        [("rs", rs, "relay"), ("left", left, "terminal"), ("right", right, "terminal")]
+    {
+        members += &format!(
+            "[[member]]\nname = \"{name}.example\"\npublic_key = \"{key}\"\nrole = \"{role}\"\n"
+        );
+    }
+    let at_hub = |name, role, port, sections: String, ready| Node {
+        name,
+        machine: &bed.hub,
+        role,
+        port,
+        sections,
+        ready,
+    };
+    let registry = "[registry.config]\npath = \"dc.redb\"\n";
+    // Nothing here is about quotas.
+    let quota = "relay_quota = { rate = 100_000_000_000, bytes = 1_000_000_000_000_000 }";
+    let serve = format!("{registry}[coordinator]\npublic = [\"{hub}:4330\"]\n{quota}\n{members}");
+    let upstream = format!("[[dc]]\naddresses = [\"{hub}:4330\"]\npublic_key = \"{dc}\"\n");
+    let dc = domain.run(&at_hub("dc", "dc", 4330, serve, "the registry is read"))?;
+    let mut path = Vec::new();
+    if bed.way == Way::Relayed {
+        let ready = "registered with the coordinator";
+        path.push(domain.run(&at_hub("rs", "rs", 4331, upstream.clone(), ready))?);
+    }
+    for (name, machine) in [("left", &bed.left), ("right", &bed.right)] {
+        let device = "[interface]\nplugin = \"tun\"\nconfig = { name = \"bench\" }\n";
+        let sections = format!("{upstream}{device}{sections}");
+        let node = Node { name, machine, role: "terminal", port: 4330, sections, ready: "ready" };
+        path.push(domain.run(&node)?);
+    }
+    domain.ask("left", &["ping", "right.example"])?;
+    domain.wait_for_way()?;
+    let (left, right) = (domain.address("left")?, domain.address("right")?);
+    Ok(Running { left, right, path, others: vec![dc] })
+}
+
+struct Domain<'a> {
+    context: &'a Context<'a>,
+    program: &'a Path,
+}
+
+impl Domain<'_> {
+    /// Makes a node's key and returns the public half.
+    fn key(&self, name: &str) -> Result<String> {
+        let mut command = self.command();
+        command.args(["key", "generate", "--out", &format!("{name}.key")]);
+        let said = self.finish(command)?;
+        Ok(said.trim().to_owned())
+    }
+
+    fn run(&self, node: &Node<'_>) -> Result<Process> {
+        let Node { name, machine, role, port, sections, ready } = node;
+        let text = format!(
+            "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
+             [control]\nsocket = \"{}\"\n\
+             [[transport]]\nplugin = \"udp\"\nconfig = {{ bind = \"[::]:{port}\" }}\n{sections}",
+            self.socket(name).display(),
+        );
+        let file = self.context.write(&format!("{name}.toml"), text)?;
+        let mut command = self.command();
+        command.args(["run", "--check", "--config"]).arg(&file);
+        self.finish(command)?;
+        let mut command = self.command();
+        command.arg("run").arg("--config").arg(&file);
+        let log = self.context.folder.join(format!("{name}.log"));
+        command.current_dir(&self.context.folder);
+        let process = Process::start_logged(machine, command, Some(&log))?;
+        process.wait_for_line(ready, START)?;
+        Ok(process)
+    }
+
+    /// The program, without anything of the caller's environment that it would
+    /// read.
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("NTM_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    fn finish(&self, mut command: Command) -> Result<String> {
+        command.current_dir(&self.context.folder);
+        finish(Process::start(&self.context.bed.left, command)?, START)
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.context.folder.join(format!("{name}.sock"))
+    }
+
+    fn ask(&self, node: &str, question: &[&str]) -> Result<Value> {
+        let mut command = self.command();
+        command.args(question).arg("--json").arg("--socket").arg(self.socket(node));
+        let said = self.finish(command)?;
+        serde_json::from_str(&said).map_err(|error| Error::Wrong(error.to_string()))
+    }
+
+    fn address(&self, node: &str) -> Result<Ipv4Addr> {
+        let status = self.ask(node, &["status"])?;
+        let addresses = status["terminal"]["vips"].as_array().into_iter().flatten();
+        let mut addresses = addresses.filter_map(|vip| vip.as_str()?.parse().ok());
+        addresses.next().ok_or_else(|| Error::Wrong(format!("{node} has no virtual address")))
+    }
+
+    /// The path must be the one that is to be measured.
+    fn wait_for_way(&self) -> Result<()> {
+        let wanted = match self.context.bed.way {
+            Way::Direct => "direct",
+            Way::Relayed => "relay",
+        };
+        until(&format!("a {wanted} path"), START, || {
+            let status = self.ask("left", &["status"])?;
+            let tunnels = status["terminal"]["tunnels"].as_array();
+            let fits = |tunnel: &Value| {
+                tunnel["state"] == "live" && tunnel["path"]["kind"] == wanted
+            };
+            Ok(tunnels.is_some_and(|tunnels| tunnels.iter().any(fits)).then_some(()))
+        })
+    }
+}
+
