@@ -72,3 +72,8 @@ paper moves="50" rtt="10":
 rows times="1" jobs="2":
     cargo build --release
     for i in $(seq {{times}}); do target/release/ntm lab rows --jobs {{jobs}} || exit 1; done
+
+# ntm beside other tunnels, as many as are installed, for docs/BENCHMARKS.md; arguments as of `ntm-bench throughput`.
+bench-throughput *arguments:
+    cargo build --release --locked -p ntm -p ntm-bench
+    target/release/ntm-bench throughput {{arguments}}

@@ -76,11 +76,7 @@ impl Bed {
         Ok(this)
     }
 
-    fn join(
-        &self,
-        one: (&Netns, &str, Ipv4Addr),
-        other: (&Netns, &str, Ipv4Addr),
-    ) -> Result<()> {
+    fn join(&self, one: (&Netns, &str, Ipv4Addr), other: (&Netns, &str, Ipv4Addr)) -> Result<()> {
         one.0.netlink().add_veth(one.1, other.1, other.0)?;
         for (machine, interface, address) in [one, other] {
             machine.netlink().set_mtu(interface, CABLE_MTU)?;
@@ -148,7 +144,9 @@ pub(crate) fn finish(mut process: Process, limit: Duration) -> Result<String> {
     }
     let (error, output) = (said(true), said(false));
     let words = if error.trim().is_empty() { output } else { error };
-    Err(Error::Wrong(format!("{process:?} ended with {status}: {}", words.trim())))
+    // The rest is for somebody who tries it by hand.
+    let first = words.trim().lines().next().unwrap_or_default();
+    Err(Error::Wrong(format!("it ended with {status}: {first}")))
 }
 
 /// A program of somebody else's.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Exit, Failure, enter, progress, say};
 use crate::bed::{Bed, Cable, Way};
-use crate::measure::suite::{self, Lengths};
+use crate::measure::suite::{self, Plan};
 use crate::report::{Entry, Report};
 use crate::tunnel::{self, Programs, Tunnel};
 
@@ -46,6 +46,10 @@ pub(super) struct Throughput {
     /// How often every tunnel is measured.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: u32,
+    /// How TCP avoids congestion, as the kernel calls it. BBR, which some machines
+    /// prefer, fills queues until they lose.
+    #[arg(long, value_name = "NAME", default_value = "cubic")]
+    congestion: String,
     /// One short repeat, to see that it works: no figures to keep.
     #[arg(long, conflicts_with_all = ["seconds", "repeats"])]
     quick: bool,
@@ -94,7 +98,9 @@ impl Throughput {
     }
 
     fn chosen(&self) -> Result<Vec<&'static Tunnel>, Failure> {
-        if let Some(name) = self.only.iter().find(|name| tunnel::ALL.iter().all(|t| t.name != **name)) {
+        if let Some(name) =
+            self.only.iter().find(|name| tunnel::ALL.iter().all(|t| t.name != **name))
+        {
             let message = format!(
                 "there is no tunnel {name:?}; `ntm-bench throughput --list` shows what there is"
             );
@@ -116,15 +122,14 @@ impl Throughput {
                 Failure::new(Exit::Missing, message)
             })
         };
-        Ok(Programs {
-            ntm: find(&ntm)?,
-            null: self.ntm_null.as_deref().map(find).transpose()?,
-        })
+        Ok(Programs { ntm: find(&ntm)?, null: self.ntm_null.as_deref().map(find).transpose()? })
     }
 
-    fn lengths(&self) -> Lengths {
+    fn plan(&self) -> Plan {
+        let congestion = self.congestion.clone();
         if self.quick {
-            return Lengths {
+            return Plan {
+                congestion,
                 seconds: 2,
                 attempt: Duration::from_millis(100),
                 precision: 1.5,
@@ -132,7 +137,8 @@ impl Throughput {
                 echoes: 200,
             };
         }
-        Lengths {
+        Plan {
+            congestion,
             seconds: self.seconds,
             attempt: Duration::from_millis(300),
             precision: 1.06,
@@ -150,12 +156,12 @@ impl Throughput {
             samples: Vec::new(),
             why_not: None,
         };
-        let lengths = self.lengths();
+        let plan = self.plan();
         let mut report = Report {
             way: self.path,
             cable: self.link,
             repeats: if self.quick { 1 } else { self.repeats },
-            lengths,
+            plan: plan.clone(),
             machine: machine(),
             entries: tunnels.iter().map(entry).collect(),
         };
@@ -169,7 +175,7 @@ impl Throughput {
                 progress(&format!("{here}: starting"));
                 let started = tunnel.start(bed, programs, Path::new(FOLDER));
                 entry.add(started.and_then(|running| {
-                    suite::run(bed, &running, &lengths, |what| progress(&format!("{here}: {what}")))
+                    suite::run(bed, &running, &plan, |what| progress(&format!("{here}: {what}")))
                 }));
             }
         }

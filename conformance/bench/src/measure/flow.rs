@@ -170,7 +170,8 @@ impl Flow {
                     }
                     received += own;
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }
             if sent_all.load(Ordering::Relaxed) && heard.elapsed() > SILENCE {

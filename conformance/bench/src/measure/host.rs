@@ -1,28 +1,48 @@
 //! What the kernel counts: time of processors, and memory.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{SysconfVar, sysconf};
 use ntm_lab::{Error, Result};
 
 use crate::bed::doing;
 
-/// How long the machine's processors have been busy since it started, together.
-/// What a hypervisor took does not count.
-///
-/// # Errors
-/// The kernel does not tell.
-pub(crate) fn busy() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/stat").map_err(doing("read /proc/stat"))?;
-    let ticks: Vec<u64> =
-        text.lines().next().unwrap_or_default().split(' ').filter_map(|word| word.parse().ok()).collect();
-    // user, nice, system, idle, iowait, irq, softirq, …: proc_stat(5).
-    match ticks[..] {
-        [user, nice, system, _, _, irq, softirq, ..] => {
-            Ok(ticks_long(user + nice + system + irq + softirq))
+/// A moment, and how long the processors had been idle until then, together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    at: Instant,
+    /// Idle, or taken by a hypervisor.
+    away: Duration,
+}
+
+impl Moment {
+    /// # Errors
+    /// The kernel does not tell.
+    pub(crate) fn now() -> Result<Self> {
+        let text = fs::read_to_string("/proc/stat").map_err(doing("read /proc/stat"))?;
+        let words = text.lines().next().unwrap_or_default().split(' ');
+        let ticks: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal, …: proc_stat(5).
+        match ticks[..] {
+            [_, _, _, idle, iowait, _, _, steal, ..] => {
+                Ok(Self { at: Instant::now(), away: ticks_long(idle + iowait + steal) })
+            }
+            _ => Err(Error::Wrong("/proc/stat has another form".into())),
         }
-        _ => Err(Error::Wrong("/proc/stat has another form".into())),
+    }
+
+    /// How long the machine's processors have been busy since, together. Counted
+    /// backwards, since the kernel knows when it is idle, but may only look now and
+    /// then at who is busy.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub(crate) fn busy_since(&self) -> Result<Duration> {
+        let now = Self::now()?;
+        let processors = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(1);
+        let all = (now.at - self.at).mul_f64(processors as f64);
+        Ok(all.saturating_sub(now.away.saturating_sub(self.away)))
     }
 }
 
@@ -55,8 +75,7 @@ fn spent_by(process: u32) -> Result<Duration> {
 /// # Errors
 /// One has ended, or the kernel does not tell.
 pub(crate) fn peak_memory(processes: &[u32]) -> Result<Option<u64>> {
-    let peaks: Result<Vec<_>> =
-        processes.iter().map(|process| status(*process, "VmHWM")).collect();
+    let peaks: Result<Vec<_>> = processes.iter().map(|process| status(*process, "VmHWM")).collect();
     Ok(peaks?.into_iter().max())
 }
 
@@ -84,11 +103,12 @@ mod tests {
     #[test]
     fn what_we_do_ourselves_is_counted() {
         let own = [std::process::id()];
-        let (before, machine) = (spent(&own).unwrap(), busy().unwrap());
+        let (before, machine) = (spent(&own).unwrap(), Moment::now().unwrap());
         while spent(&own).unwrap() < before + Duration::from_millis(50) {
             std::hint::black_box(status(own[0], "VmRSS").unwrap());
         }
-        assert!(busy().unwrap() >= machine + Duration::from_millis(40));
+        // Both are counted in ticks.
+        assert!(machine.busy_since().unwrap() >= Duration::from_millis(20));
         let peak = peak_memory(&own).unwrap().unwrap();
         assert!(peak >= status(own[0], "VmRSS").unwrap());
         assert_eq!(peak_memory(&[]).unwrap(), None);

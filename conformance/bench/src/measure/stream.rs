@@ -13,6 +13,7 @@ use crate::bed::{finish, program};
 pub(crate) struct Streams<'a> {
     left: &'a Netns,
     to: Ipv4Addr,
+    congestion: String,
     _server: Process,
 }
 
@@ -34,24 +35,36 @@ pub(crate) struct Sum {
 }
 
 impl<'a> Streams<'a> {
+    /// `congestion` is what the kernel calls the senders' congestion control.
+    ///
     /// # Errors
     /// iperf3 is not installed, or does not listen.
-    pub(crate) fn new(left: &'a Netns, right: (&Netns, Ipv4Addr)) -> Result<Self> {
+    pub(crate) fn new(
+        left: &'a Netns,
+        right: (&Netns, Ipv4Addr),
+        congestion: &str,
+    ) -> Result<Self> {
         let mut command = Command::new(program("iperf3")?);
         command.args(["--server", "--forceflush", "--bind", &right.1.to_string()]);
         let server = Process::start(right.0, command)?;
         server.wait_for_line("Server listening", Duration::from_secs(5))?;
-        Ok(Self { left, to: right.1, _server: server })
+        Ok(Self { left, to: right.1, congestion: congestion.to_owned(), _server: server })
     }
 
     /// Starts so many streams.
     ///
     /// # Errors
     /// iperf3 cannot be started.
-    pub(crate) fn start(&self, streams: u32, direction: Direction, seconds: u32) -> Result<Process> {
+    pub(crate) fn start(
+        &self,
+        streams: u32,
+        direction: Direction,
+        seconds: u32,
+    ) -> Result<Process> {
         let mut command = Command::new(program("iperf3")?);
         command.args(["--client", &self.to.to_string(), "--json", "--interval", "0"]);
         command.args(["--time", &seconds.to_string(), "--parallel", &streams.to_string()]);
+        command.args(["--congestion", &self.congestion]);
         if direction == Direction::Back {
             command.arg("--reverse");
         }

@@ -16,9 +16,11 @@ use crate::bed::Bed;
 use crate::stats::quantile;
 use crate::tunnel::Running;
 
-/// How long and how often.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Lengths {
+/// How long, how often, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// TCP's congestion control.
+    pub(crate) congestion: String,
     /// Of each TCP run, in seconds.
     pub(crate) seconds: u32,
     /// Of each attempt at a pace.
@@ -48,32 +50,27 @@ const RAMP: Duration = Duration::from_millis(500);
 pub(crate) fn run(
     bed: &Bed,
     tunnel: &Running,
-    lengths: &Lengths,
+    plan: &Plan,
     mut say: impl FnMut(&str),
 ) -> Result<Sample> {
     let mut sample = Sample::new();
     say("round trips");
-    let times = echo::times(&bed.left, tunnel.right, lengths.echoes, ECHO_INTERVAL)?;
+    let times = echo::times(&bed.left, tunnel.right, plan.echoes, ECHO_INTERVAL)?;
     round_trips(&mut sample, &times, Metric::IdleMedian, Metric::IdleTail)?;
     say("TCP");
-    let streams = Streams::new(&bed.left, (&bed.right, tunnel.right))?;
-    tcp(&mut sample, &streams, tunnel, lengths)?;
+    let streams = Streams::new(&bed.left, (&bed.right, tunnel.right), &plan.congestion)?;
+    tcp(&mut sample, &streams, tunnel, plan)?;
     say("round trips beside TCP");
-    loaded(&mut sample, &streams, bed, tunnel, lengths)?;
+    loaded(&mut sample, &streams, bed, tunnel, plan)?;
     say("small packets");
-    packets(&mut sample, bed, tunnel, lengths)?;
+    packets(&mut sample, bed, tunnel, plan)?;
     if let Some(peak) = host::peak_memory(&tunnel.ids())? {
         sample.insert(Metric::Memory, peak as f64);
     }
     Ok(sample)
 }
 
-fn tcp(
-    sample: &mut Sample,
-    streams: &Streams<'_>,
-    tunnel: &Running,
-    lengths: &Lengths,
-) -> Result<()> {
+fn tcp(sample: &mut Sample, streams: &Streams<'_>, tunnel: &Running, plan: &Plan) -> Result<()> {
     use Direction::{Back, There};
     let runs = [
         (1, There, Metric::Tcp1There, Metric::Tcp1ThereRetransmits),
@@ -82,9 +79,9 @@ fn tcp(
         (4, Back, Metric::Tcp4Back, Metric::Tcp4BackRetransmits),
     ];
     for (number, direction, rate, retransmits) in runs {
-        let (machine, own) = (host::busy()?, host::spent(&tunnel.ids())?);
-        let sum = streams.run(number, direction, lengths.seconds)?;
-        let (machine, own) = (host::busy()? - machine, host::spent(&tunnel.ids())? - own);
+        let (machine, own) = (host::Moment::now()?, host::spent(&tunnel.ids())?);
+        let sum = streams.run(number, direction, plan.seconds)?;
+        let (machine, own) = (machine.busy_since()?, host::spent(&tunnel.ids())? - own);
         sample.insert(rate, sum.bits_per_second);
         sample.insert(retransmits, sum.retransmits);
         if rate == Metric::Tcp1There {
@@ -107,28 +104,28 @@ fn loaded(
     streams: &Streams<'_>,
     bed: &Bed,
     tunnel: &Running,
-    lengths: &Lengths,
+    plan: &Plan,
 ) -> Result<()> {
-    let client = streams.start(1, Direction::There, lengths.seconds)?;
+    let client = streams.start(1, Direction::There, plan.seconds)?;
     thread::sleep(RAMP);
     // They end before the stream does.
-    let window = Duration::from_secs(lengths.seconds.into()).saturating_sub(RAMP * 3 / 2);
+    let window = Duration::from_secs(plan.seconds.into()).saturating_sub(RAMP * 3 / 2);
     let count = u16::try_from(window.as_millis()).unwrap_or(u16::MAX);
     let times = echo::times(&bed.left, tunnel.right, count, ECHO_INTERVAL)?;
-    let sum = Streams::finish(client, lengths.seconds)?;
+    let sum = Streams::finish(client, plan.seconds)?;
     round_trips(sample, &times, Metric::LoadedMedian, Metric::LoadedTail)?;
     sample.insert(Metric::LoadedTcp, sum.bits_per_second);
     sample.insert(Metric::LoadedRetransmits, sum.retransmits);
     Ok(())
 }
 
-fn packets(sample: &mut Sample, bed: &Bed, tunnel: &Running, lengths: &Lengths) -> Result<()> {
+fn packets(sample: &mut Sample, bed: &Bed, tunnel: &Running, plan: &Plan) -> Result<()> {
     let flow = Flow::new((&bed.left, tunnel.left), (&bed.right, tunnel.right))?;
-    let rate = loss_free(lengths.precision, |pace| flow.run(Some(pace), lengths.attempt))?;
+    let rate = loss_free(plan.precision, |pace| flow.run(Some(pace), plan.attempt))?;
     sample.insert(Metric::LossFree, rate);
-    let overload = flow.run(Some(rate * OVERLOAD), lengths.overload)?;
+    let overload = flow.run(Some(rate * OVERLOAD), plan.overload)?;
     sample.insert(Metric::Overload, overload.delivered());
-    let flood = flow.run(None, lengths.overload)?;
+    let flood = flow.run(None, plan.overload)?;
     sample.insert(Metric::Flood, flood.delivered());
     Ok(())
 }

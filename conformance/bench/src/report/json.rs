@@ -25,7 +25,8 @@ impl Report {
             "path": name(&self.way),
             "link": name(&self.cable),
             "repeats": self.repeats,
-            "seconds": self.lengths.seconds,
+            "congestion": self.plan.congestion,
+            "seconds": self.plan.seconds,
             "tunnels": self.entries.iter().map(entry).collect::<Vec<_>>(),
             "ratios": ratios,
         })

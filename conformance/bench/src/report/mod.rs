@@ -8,7 +8,7 @@ use ntm_lab::Result;
 
 use crate::bed::{Cable, Way};
 use crate::measure::metric::Metric;
-use crate::measure::suite::{Lengths, Sample};
+use crate::measure::suite::{Plan, Sample};
 use crate::stats::{median, span};
 
 /// A whole run.
@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub(crate) way: Way,
     pub(crate) cable: Cable,
     pub(crate) repeats: u32,
-    pub(crate) lengths: Lengths,
+    pub(crate) plan: Plan,
     pub(crate) machine: String,
     pub(crate) entries: Vec<Entry>,
 }

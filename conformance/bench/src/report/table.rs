@@ -58,12 +58,13 @@ impl Report {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "{}; path {}, cable {}; {} × {} s; medians, [least..most].",
+                "{}; path {}, cable {}, TCP {}; {} × {} s; medians, [least..most].",
                 self.machine,
                 name(&self.way),
                 name(&self.cable),
+                self.plan.congestion,
                 self.repeats,
-                self.lengths.seconds
+                self.plan.seconds
             ),
             String::new(),
         ];
@@ -87,7 +88,10 @@ impl Report {
             match &entry.why_not {
                 None => lines.push(format!("{}: {}; {version}", entry.name, entry.what)),
                 Some(why) if entry.answered() => {
-                    lines.push(format!("{}: {}; {version}; FAILED once: {why}", entry.name, entry.what));
+                    lines.push(format!(
+                        "{}: {}; {version}; FAILED once: {why}",
+                        entry.name, entry.what
+                    ));
                 }
                 Some(why) => lines.push(format!("{}: not measured: {why}", entry.name)),
             }

@@ -15,7 +15,8 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
     for _ in ends {
         let said = context.call("fastd", &["--generate-key", "--machine-readable"])?;
         let secret = said.trim().to_owned();
-        let file = context.write("secret", format!("secret \"{secret}\";\n"))?.display().to_string();
+        let file =
+            context.write("secret", format!("secret \"{secret}\";\n"))?.display().to_string();
         let ask = ["--config", &file, "--show-key", "--machine-readable"];
         keys.push((secret, context.call("fastd", &ask)?.trim().to_owned()));
     }

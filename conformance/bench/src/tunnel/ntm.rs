@@ -149,11 +149,9 @@ impl Domain<'_> {
         until(&format!("a {wanted} path"), START, || {
             let status = self.ask("left", &["status"])?;
             let tunnels = status["terminal"]["tunnels"].as_array();
-            let fits = |tunnel: &Value| {
-                tunnel["state"] == "live" && tunnel["path"]["kind"] == wanted
-            };
+            let fits =
+                |tunnel: &Value| tunnel["state"] == "live" && tunnel["path"]["kind"] == wanted;
             Ok(tunnels.is_some_and(|tunnels| tunnels.iter().any(fits)).then_some(()))
         })
     }
 }
-

@@ -18,8 +18,21 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         context.call(
             "openssl",
             &[
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                "-nodes", "-days", "2", "-subj", &subject, "-keyout", &key, "-out", &certificate,
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                &subject,
+                "-keyout",
+                &key,
+                "-out",
+                &certificate,
             ],
         )?;
         let ask = ["x509", "-noout", "-sha256", "-fingerprint", "-in", &certificate];
@@ -34,8 +47,17 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         command.args(["--dev", "bench", "--dev-type", "tun", "--proto", "udp", "--port", "1194"]);
         command.args(["--local", &end.address.to_string()]);
         command.args(["--remote", &peer.address.to_string(), "1194"]);
-        command.args(if own == 0 { &["--tls-client"][..] } else { &["--tls-server", "--dh", "none"] });
-        command.args(["--cert", &format!("{}.crt", end.name), "--key", &format!("{}.key", end.name)]);
+        command.args(if own == 0 {
+            &["--tls-client"][..]
+        } else {
+            &["--tls-server", "--dh", "none"]
+        });
+        command.args([
+            "--cert",
+            &format!("{}.crt", end.name),
+            "--key",
+            &format!("{}.key", end.name),
+        ]);
         command.args(["--peer-fingerprint", &prints[other]]);
         command.args(["--data-ciphers", "AES-256-GCM", "--tun-mtu", &mtu, "--verb", "1"]);
         path.push(context.stay(end.machine, command)?);

@@ -32,16 +32,22 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         // Where the kernel has WireGuard it asks whether one really wants this.
         command.env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");
         path.push(context.stay(end.machine, command)?);
-        let socket = format!("/var/run/wireguard/{device}.sock");
-        until("the control socket of wireguard-go", START, || {
-            Ok(std::fs::exists(&socket).unwrap_or(false).then_some(()))
-        })?;
-        let mut command = Command::new(&tool);
-        command.args(["set", &device, "listen-port", "51820", "private-key"]);
-        command.arg(context.folder.join(format!("{}.key", end.name)));
-        command.args(["peer", &public[other], "allowed-ips", &format!("{}/32", peer.inside)]);
-        command.args(["endpoint", &format!("{}:51820", peer.address)]);
-        finish(Process::start(end.machine, command)?, START)?;
+        let configure = || {
+            let mut command = Command::new(&tool);
+            command.args(["set", &device, "listen-port", "51820", "private-key"]);
+            command.arg(context.folder.join(format!("{}.key", end.name)));
+            command.args(["peer", &public[other], "allowed-ips", &format!("{}/32", peer.inside)]);
+            command.args(["endpoint", &format!("{}:51820", peer.address)]);
+            finish(Process::start(end.machine, command)?, START)
+        };
+        // Until the daemon listens, the tool asks the kernel, which may know nothing
+        // of WireGuard.
+        let mut outcome = Ok(String::new());
+        let done = until("the control socket of wireguard-go", START, || {
+            outcome = configure();
+            Ok(outcome.is_ok().then_some(()))
+        });
+        outcome.and(done)?;
         dress(end.machine, &device, end.inside)?;
     }
     Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new() })

@@ -1,0 +1,99 @@
+//! The measurement runs from end to end and answers in the form that is
+//! documented. How fast anything is, is not asserted.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ntm-bench")).args(arguments).output().unwrap()
+}
+
+/// The program `ntm`, built as this test was.
+fn ntm() -> PathBuf {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--package", "ntm", "--bin", "ntm", "--offline"]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut executables =
+        messages.filter_map(|message| Some(message["executable"].as_str()?.into()));
+    executables.next().unwrap()
+}
+
+#[test]
+fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, plot) = (folder.path().join("figures.json"), folder.path().join("figures.svg"));
+    let program = ntm();
+    let output = bench(&[
+        "throughput",
+        "--quick",
+        "--only",
+        "none,ntm",
+        "--ntm",
+        program.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+        "--plot",
+        plot.to_str().unwrap(),
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout);
+    if told.contains("iperf3 is not here") {
+        // All of the TCP figures are iperf3's.
+        return;
+    }
+    assert!(output.status.success(), "{said}{told}");
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!(report["schema"], 1);
+    let tunnels = report["tunnels"].as_array().unwrap();
+    assert_eq!(tunnels.len(), 2);
+    for tunnel in tunnels {
+        let name = tunnel["name"].as_str().unwrap();
+        assert_eq!(tunnel["measured"], true, "{name}: {}", tunnel["why_not"]);
+        let metrics = tunnel["metrics"].as_object().unwrap();
+        for (key, figures) in metrics {
+            let value = figures["median"].as_f64().unwrap();
+            let may_be_none = key.ends_with("retransmits");
+            assert!(value > 0.0 || may_be_none && value == 0.0, "{name} {key}: {figures}");
+            assert_eq!(figures["values"].as_array().unwrap().len(), 1);
+        }
+        // Without a tunnel no process has costs.
+        assert_eq!(metrics.len(), if name == "none" { 18 } else { 20 });
+    }
+    assert!(report["ratios"]["ntm"]["none"]["tcp1_there"].as_f64().unwrap() > 0.0);
+    for table in ["TCP", "UDP", "Round trips", "Cost", "ntm divided by the others"] {
+        assert!(told.contains(table), "{told}");
+    }
+    // A bar of each tunnel in each panel.
+    let plot = std::fs::read_to_string(plot).unwrap();
+    assert_eq!(plot.matches("<rect x=").count(), 2 * 6);
+}
+
+#[test]
+fn what_is_not_installed_is_told_and_left_out() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ntm-bench"));
+    command.args(["throughput", "--quick", "--only", "nebula", "--ntm", "/bin/true"]);
+    let output = command.env("NTM_LAB_TOOLS", "none").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("nebula: not measured: nebula is not here"), "{told}");
+}
+
+#[test]
+fn a_wrong_name_is_wrong_usage() {
+    let output = bench(&["throughput", "--only", "nebulla"]);
+    assert_eq!(output.status.code(), Some(2));
+    let listed = bench(&["throughput", "--list"]);
+    assert!(listed.status.success());
+    assert_eq!(String::from_utf8(listed.stdout).unwrap().lines().count(), 9);
+}
