@@ -1,44 +1,24 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ntm_core::address::{Leg, LocalPin, TransportId};
 use ntm_core::coordinator::{Coordinator, CoordinatorEvent};
 use ntm_core::machine::{Effect, EffectId, Outcome};
-use ntm_core::plugin::memory::{MemoryRegistry, Sequential};
-use ntm_core::plugin::{
-    LocalAddress, LocalInterface, Plan, PlanRequest, Record, Route, Snapshot, Vip as _,
-};
+use ntm_core::plugin::memory::MemoryRegistry;
+use ntm_core::plugin::{Plan, PlanRequest, Record, Route};
 use ntm_core::relay::{ForwardTable, Relay, RelayEvent, Verdict};
 use ntm_core::terminal::{Terminal, TerminalEvent};
 use ntm_core::tunnel::{Carrier, Dscp, Inbound, Outbound, Table, Traffic};
 use ntm_core::wire::{Envelope, Header, Kind};
 use ntm_core::{Rng, Time};
 
-use crate::net::Link;
+use crate::link::Link;
+use crate::uplink::{Attachment, Uplinks};
+use crate::vips::Pool;
 
 /// Which host of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub usize);
-
-/// An address of a host, and the NAT it lies behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// The address.
-    pub ip: IpAddr,
-    /// The NAT between it and the rest; `None`: a global address.
-    pub nat: Option<crate::NatId>,
-}
-
-impl Attachment {
-    /// A global address.
-    pub fn global(ip: impl Into<IpAddr>) -> Self {
-        Self { ip: ip.into(), nat: None }
-    }
-
-    /// A private address behind a NAT.
-    pub fn behind(nat: crate::NatId, ip: impl Into<IpAddr>) -> Self {
-        Self { ip: ip.into(), nat: Some(nat) }
-    }
-}
 
 /// The machines of a host.
 #[derive(Debug, Default)]
@@ -75,18 +55,23 @@ pub struct Host {
     pub relay_events: Vec<(Time, RelayEvent)>,
     /// Its link to the network.
     pub link: Link,
-    /// Its addresses, at most one of each family.
-    pub attachments: Vec<Attachment>,
-    /// The port of its socket.
-    pub port: u16,
-    /// Whether it runs.
-    pub alive: bool,
-    /// Datagrams it sent.
+    /// Datagrams that its machines sent, and packets that were held before.
     pub sent: u64,
+    /// Of these, those that are no capsules: what being reachable costs.
+    pub signalled: Signalled,
+    /// How long its plugins take to answer.
+    pub plugin_delay: Duration,
     /// What survives it: the coordinator's registry, the terminal's pins.
     pub registry: MemoryRegistry,
-    vips: Sequential,
-    generation: u64,
+    uplinks: Uplinks,
+    /// Whether it runs.
+    alive: bool,
+    asleep: bool,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
+    vips: Pool,
+    /// Questions to plugins that have not answered yet, and when they will.
+    asked: Vec<(Time, Asker, EffectId, Effect)>,
     table: Table,
     carrier: Carrier,
     forwards: ForwardTable,
@@ -94,11 +79,27 @@ pub struct Host {
     traffic: Vec<(ntm_core::id::PathId, Traffic)>,
 }
 
+/// Signalling that a host's machines sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signalled {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Their bytes, without those of IP and UDP.
+    pub bytes: u64,
+}
+
+/// Which machine asks a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    Terminal,
+    Coordinator,
+}
+
 /// Datagrams to send, with where to.
 pub(crate) type Outputs = Vec<(SocketAddr, Vec<u8>)>;
 
 impl Host {
-    pub(crate) fn new(roles: Roles, port: u16, decide: fn(&PlanRequest) -> Plan) -> Self {
+    pub(crate) fn new(roles: Roles, decide: fn(&PlanRequest) -> Plan) -> Self {
         let mut rng = Rng::from_seed([0; 32]);
         let table = Table::new(&mut rng);
         let carrier = Carrier::new(table.reader(), Dscp::Clear);
@@ -109,13 +110,16 @@ impl Host {
             coordinator_events: Vec::new(),
             relay_events: Vec::new(),
             link: Link::default(),
-            attachments: Vec::new(),
-            port,
-            alive: true,
             sent: 0,
+            signalled: Signalled::default(),
+            plugin_delay: Duration::ZERO,
             registry: MemoryRegistry::default(),
-            vips: Sequential::default(),
-            generation: 0,
+            uplinks: Uplinks::default(),
+            alive: true,
+            asleep: false,
+            ahead: Duration::ZERO,
+            vips: Pool::default(),
+            asked: Vec::new(),
             table,
             carrier,
             forwards: ForwardTable::new(&mut rng),
@@ -131,9 +135,46 @@ impl Host {
         self.table = Table::new(&mut rng);
         self.carrier = Carrier::new(self.table.reader(), Dscp::Clear);
         self.forwards = ForwardTable::new(&mut rng);
-        self.vips = Sequential::default();
+        self.vips = Pool::default();
+        self.asked.clear();
         self.traffic.clear();
         self.alive = true;
+        self.asleep = false;
+    }
+
+    /// Ends its process.
+    pub(crate) fn kill(&mut self) {
+        self.alive = false;
+        self.roles = Roles::default();
+    }
+
+    /// Whether it does anything at present.
+    pub(crate) fn is_up(&self) -> bool {
+        self.alive && !self.asleep
+    }
+
+    pub(crate) fn set_asleep(&mut self, asleep: bool) {
+        self.asleep = asleep;
+    }
+
+    /// Its clock leaps ahead.
+    pub(crate) fn leap(&mut self, span: Duration) {
+        self.ahead += span;
+    }
+
+    /// The time on its clock.
+    pub(crate) fn clock(&self, now: Time) -> Time {
+        now + self.ahead
+    }
+
+    /// Its addresses, those that the kernel prefers first.
+    pub fn attachments(&self) -> &[Attachment] {
+        self.uplinks.attachments()
+    }
+
+    /// Whether its process runs.
+    pub fn is_alive(&self) -> bool {
+        self.alive
     }
 
     /// The terminal.
@@ -161,53 +202,29 @@ impl Host {
 
     /// How it reaches a family now.
     pub(crate) fn attachment(&self, ipv6: bool) -> Option<Attachment> {
-        self.attachments.iter().find(|a| a.ip.is_ipv6() == ipv6).copied()
+        self.uplinks.way(ipv6)
     }
 
-    /// Is plugged in somewhere else.
-    pub(crate) fn attach(&mut self, now: Time, attachments: &[Attachment]) {
-        self.attachments = attachments.to_vec();
-        self.generation += 1;
-        self.look(now);
+    /// Is plugged in somewhere else; nobody has told its machines yet.
+    pub(crate) fn attach(&mut self, attachments: &[Attachment]) {
+        self.uplinks.attach(attachments);
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let address = |attachment: &Attachment| LocalAddress {
-            ip: attachment.ip,
-            prefix: if attachment.ip.is_ipv6() { 64 } else { 24 },
-            usable: true,
-            preferred: true,
-        };
-        Snapshot {
-            interfaces: vec![LocalInterface {
-                index: 2,
-                name: "eth0".into(),
-                running: !self.attachments.is_empty(),
-                generation: self.generation,
-                loopback: false,
-                addresses: self.attachments.iter().map(address).collect(),
-            }],
-        }
-    }
-
-    fn route(&self, to: IpAddr) -> Option<Route> {
-        let attachment = self.attachment(to.is_ipv6())?;
-        Some(Route { source: attachment.ip, ifindex: 2, mtu: 1500 })
+    fn routes(&self, to: &[IpAddr]) -> Vec<(IpAddr, Option<Route>)> {
+        to.iter().map(|ip| (*ip, self.uplinks.route(*ip, self.link.mtu))).collect()
     }
 
     /// Does what a watcher's event makes a driver do.
-    fn look(&mut self, now: Time) {
-        let snapshot = self.snapshot();
+    pub(crate) fn look(&mut self, now: Time) {
+        let snapshot = self.uplinks.snapshot();
         if let Some(terminal) = &self.roles.terminal {
-            let routes: Vec<_> =
-                terminal.destinations().into_iter().map(|ip| (ip, self.route(ip))).collect();
+            let routes = self.routes(&terminal.destinations());
             if let Some(terminal) = &mut self.roles.terminal {
                 terminal.handle_addresses(now, snapshot.clone(), &routes);
             }
         }
         if let Some(relay) = &self.roles.relay {
-            let routes: Vec<_> =
-                relay.destinations().into_iter().map(|ip| (ip, self.route(ip))).collect();
+            let routes = self.routes(&relay.destinations());
             if let Some(relay) = &mut self.roles.relay {
                 relay.handle_addresses(now, snapshot, &routes);
             }
@@ -316,6 +333,10 @@ impl Host {
     }
 
     pub(crate) fn timeout(&mut self, now: Time) {
+        let due: Vec<_> = self.asked.extract_if(.., |(at, ..)| *at <= now).collect();
+        for (_, asker, id, effect) in due {
+            self.answer(now, asker, id, &effect);
+        }
         if let Some(terminal) = &mut self.roles.terminal {
             terminal.handle_timeout(now);
         }
@@ -331,7 +352,56 @@ impl Host {
         let terminal = self.roles.terminal.as_ref().and_then(|t| t.poll_timeout());
         let coordinator = self.roles.coordinator.as_ref().and_then(|c| c.poll_timeout());
         let relay = self.roles.relay.as_ref().and_then(|r| r.poll_timeout());
-        [terminal, coordinator, relay].into_iter().flatten().map(|(at, _)| at).min()
+        let machines = [terminal, coordinator, relay].into_iter().flatten().map(|(at, _)| at);
+        machines.chain(self.asked.iter().map(|(at, ..)| *at)).min()
+    }
+
+    /// A machine asks a plugin something.
+    fn ask(&mut self, now: Time, asker: Asker, id: EffectId, effect: Effect) {
+        if self.plugin_delay.is_zero() {
+            self.answer(now, asker, id, &effect);
+        } else {
+            self.asked.push((now + self.plugin_delay, asker, id, effect));
+        }
+    }
+
+    fn answer(&mut self, now: Time, asker: Asker, id: EffectId, effect: &Effect) {
+        let outcome = match effect {
+            Effect::Load => {
+                let records = self.registry.records();
+                for record in &records {
+                    match record {
+                        Record::Node(node) => node.vips.iter().for_each(|v| self.vips.keep(v)),
+                        Record::Quarantine { vips, .. } => self.vips.keep(vips),
+                        Record::Domain { .. } => {}
+                    }
+                }
+                Outcome::Loaded(Ok((records, Pool::ranges())))
+            }
+            Effect::Store(writes) => {
+                self.registry.apply(writes.clone());
+                Outcome::Stored(Ok(()))
+            }
+            Effect::Lease { .. } => Outcome::Leased(self.vips.take()),
+            Effect::Release(vips) => {
+                self.vips.release(vips);
+                Outcome::Stored(Ok(()))
+            }
+            Effect::Plan(request) => Outcome::Planned(Ok((self.decide)(request))),
+            Effect::Routes(ips) => Outcome::Routed(self.routes(ips)),
+        };
+        match asker {
+            Asker::Terminal => {
+                if let Some(terminal) = &mut self.roles.terminal {
+                    terminal.handle_outcome(now, id, outcome);
+                }
+            }
+            Asker::Coordinator => {
+                if let Some(coordinator) = &mut self.roles.coordinator {
+                    coordinator.handle_outcome(now, id, outcome);
+                }
+            }
+        }
     }
 
     /// Takes every output of every machine until there is none.
@@ -340,30 +410,23 @@ impl Host {
         let mut buffer = Vec::new();
         loop {
             let mut quiet = true;
+            let terminal = self.roles.terminal.as_mut();
+            let asked: Vec<_> = terminal
+                .map(|terminal| std::iter::from_fn(|| terminal.poll_effect()).collect())
+                .unwrap_or_default();
+            for (id, effect) in asked {
+                quiet = false;
+                self.ask(now, Asker::Terminal, id, effect);
+            }
+            let coordinator = self.roles.coordinator.as_mut();
+            let asked: Vec<_> = coordinator
+                .map(|coordinator| std::iter::from_fn(|| coordinator.poll_effect()).collect())
+                .unwrap_or_default();
+            for (id, effect) in asked {
+                quiet = false;
+                self.ask(now, Asker::Coordinator, id, effect);
+            }
             if let Some(terminal) = &mut self.roles.terminal {
-                while let Some((id, effect)) = terminal.poll_effect() {
-                    quiet = false;
-                    let outcome = match &effect {
-                        Effect::Routes(ips) => Outcome::Routed(
-                            ips.iter()
-                                .map(|ip| {
-                                    let way = self
-                                        .attachments
-                                        .iter()
-                                        .find(|a| a.ip.is_ipv6() == ip.is_ipv6());
-                                    let route = way.map(|way| Route {
-                                        source: way.ip,
-                                        ifindex: 2,
-                                        mtu: 1500,
-                                    });
-                                    (*ip, route)
-                                })
-                                .collect(),
-                        ),
-                        other => storage(&self.registry, &self.vips, self.decide, other),
-                    };
-                    terminal.handle_outcome(now, id, outcome);
-                }
                 while let Some(event) = terminal.poll_event() {
                     quiet = false;
                     match event {
@@ -377,13 +440,6 @@ impl Host {
                 }
             }
             if let Some(coordinator) = &mut self.roles.coordinator {
-                let effects: Vec<(EffectId, Effect)> =
-                    std::iter::from_fn(|| coordinator.poll_effect()).collect();
-                for (id, effect) in effects {
-                    quiet = false;
-                    let outcome = storage(&self.registry, &self.vips, self.decide, &effect);
-                    coordinator.handle_outcome(now, id, outcome);
-                }
                 while let Some(event) = coordinator.poll_event() {
                     quiet = false;
                     self.coordinator_events.push((now, event));
@@ -411,38 +467,12 @@ impl Host {
             }
         }
         self.carrier.release(now, |leg, _, _, capsule| out.push((leg.remote, capsule.to_vec())));
-        self.sent += out.len() as u64;
-    }
-}
-
-/// The plugins of a host, answering at once.
-fn storage(
-    registry: &MemoryRegistry,
-    vips: &Sequential,
-    decide: fn(&PlanRequest) -> Plan,
-    effect: &Effect,
-) -> Outcome {
-    match effect {
-        Effect::Load => {
-            let records = registry.records();
-            let leases: Vec<_> = records
-                .iter()
-                .filter_map(|record| match record {
-                    Record::Node(node) => node.vips,
-                    Record::Quarantine { vips, .. } => Some(*vips),
-                    Record::Domain { .. } => None,
-                })
-                .collect();
-            vips.keep(&leases);
-            Outcome::Loaded(Ok((records, vips.ranges())))
+        for (_, datagram) in out {
+            self.sent += 1;
+            if Kind::of(datagram) != Ok(Kind::Capsule) {
+                self.signalled.datagrams += 1;
+                self.signalled.bytes += datagram.len() as u64;
+            }
         }
-        Effect::Store(writes) => {
-            registry.apply(writes.clone());
-            Outcome::Stored(Ok(()))
-        }
-        Effect::Lease { .. } => Outcome::Leased(vips.take()),
-        Effect::Release(_) => Outcome::Stored(Ok(())),
-        Effect::Plan(request) => Outcome::Planned(Ok(decide(request))),
-        Effect::Routes(_) => Outcome::Routed(Vec::new()),
     }
 }

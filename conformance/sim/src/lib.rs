@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! World ─┬─ Host ── Terminal · Coordinator · Relay ── Table ── Carrier
-//!        ├─ Network ── links (delay, jitter, loss, duplication) ── Nat (RFC 4787)
+//!        ├─ Network ── Link (delay, loss in bursts, rate, …) ── Nat (RFC 4787, NAT64)
 //!        └─ events in the order of their time
 //! ```
 //!
@@ -15,13 +15,19 @@
 #![forbid(unsafe_code)]
 
 mod host;
+mod link;
 mod nat;
 mod net;
 mod packet;
+mod schedule;
+mod uplink;
+mod vips;
 mod world;
 
-pub use host::{Attachment, Host, HostId, Received, Roles};
-pub use nat::{Filtering, Mapping, Nat, NatId};
-pub use net::{Link, Network, Observed};
+pub use host::{Host, HostId, Received, Roles, Signalled};
+pub use link::{Bursts, Link};
+pub use nat::{Filtering, Mapping, Nat, NatId, embed};
+pub use net::{Network, Observed};
 pub use packet::{inner_packet, payload_of};
+pub use uplink::Attachment;
 pub use world::{Decide, Setup, World};

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ntm_core::Time;
@@ -36,6 +36,9 @@ pub struct Nat {
     mapping: Mapping,
     filtering: Filtering,
     expiry: Duration,
+    hairpins: bool,
+    behind: Option<NatId>,
+    nat64: bool,
     entries: BTreeMap<SocketAddr, Entry>,
     next_port: u16,
 }
@@ -62,6 +65,9 @@ impl Nat {
             mapping,
             filtering,
             expiry,
+            hairpins: false,
+            behind: None,
+            nat64: false,
             entries: BTreeMap::new(),
             next_port: 20_000,
         }
@@ -80,6 +86,44 @@ impl Nat {
         Self::new(public, Mapping::PerDestination, Filtering::AddressAndPort, expiry)
     }
 
+    /// One port for all, and anybody may answer: "full cone".
+    pub fn full_cone(public: &[IpAddr]) -> Self {
+        let expiry = Duration::from_secs(120);
+        Self::new(public, Mapping::Independent, Filtering::Independent, expiry)
+    }
+
+    /// The way out of an IPv6-only network to IPv4 (RFC 6146): stateful, with
+    /// the well-known prefix. IPv6 passes it as it is.
+    pub fn nat64(public: IpAddr) -> Self {
+        Self { nat64: true, ..Self::like_linux(&[public]) }
+    }
+
+    /// This one behind another, as a home behind a carrier's; its public
+    /// addresses are private ones there.
+    pub fn behind(self, carrier: NatId) -> Self {
+        Self { behind: Some(carrier), ..self }
+    }
+
+    /// Lets those inside reach each other by their outer addresses (RFC 4787,
+    /// section 6).
+    pub fn hairpinning(self) -> Self {
+        Self { hairpins: true, ..self }
+    }
+
+    pub(crate) fn hairpins(&self) -> bool {
+        self.hairpins
+    }
+
+    /// The NAT that this one lies behind.
+    pub(crate) fn carrier(&self) -> Option<NatId> {
+        self.behind
+    }
+
+    /// Whether what is inside it has IPv6 addresses that all can reach.
+    pub(crate) fn passes_ipv6(&self) -> bool {
+        self.nat64
+    }
+
     /// Its public addresses.
     pub fn public(&self) -> &[IpAddr] {
         &self.public
@@ -94,7 +138,7 @@ impl Nat {
     /// A datagram on its way out: the source it gets, if the NAT serves its
     /// family.
     pub fn outbound(&mut self, now: Time, inner: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        let public = *self.public.iter().find(|ip| ip.is_ipv6() == inner.is_ipv6())?;
+        let public = *self.public.iter().find(|ip| ip.is_ipv6() == to.is_ipv6())?;
         self.expire(now);
         let only = (self.mapping == Mapping::PerDestination).then_some(to);
         let known = self
@@ -112,6 +156,41 @@ impl Nat {
         entry.used = now;
         entry.sent_to.insert(to, now);
         Some(outer)
+    }
+
+    /// A datagram on its way out, with where it goes beyond the NAT.
+    pub(crate) fn leave(
+        &mut self,
+        now: Time,
+        inner: SocketAddr,
+        to: SocketAddr,
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        if !self.nat64 {
+            return self.outbound(now, inner, to).map(|outer| (outer, to));
+        }
+        match extract(to.ip()) {
+            Some(v4) => {
+                let to = SocketAddr::new(v4, to.port());
+                self.outbound(now, inner, to).map(|outer| (outer, to))
+            }
+            None => to.is_ipv6().then_some((inner, to)),
+        }
+    }
+
+    /// A datagram for one of the public addresses: where it seems to come from
+    /// inside, and who gets it.
+    pub(crate) fn enter(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        outer: SocketAddr,
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        let inner = self.inbound(now, from, outer)?;
+        let from = match from.ip() {
+            IpAddr::V4(v4) if self.nat64 => SocketAddr::new(embed(v4), from.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => from,
+        };
+        Some((from, inner))
     }
 
     fn choose(
@@ -155,6 +234,26 @@ impl Nat {
         let expiry = self.expiry;
         self.entries.retain(|_, entry| now.since(entry.used) < expiry);
     }
+}
+
+/// The well-known prefix of RFC 6052.
+const PREFIX: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+
+/// An IPv4 address as an IPv6-only network sees it.
+pub fn embed(v4: Ipv4Addr) -> IpAddr {
+    let [a, b, c, d] = v4.octets();
+    let low = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+    let [p, q, r, s, t, u] = PREFIX;
+    Ipv6Addr::new(p, q, r, s, t, u, low[0], low[1]).into()
+}
+
+/// The IPv4 address in one of the well-known prefix.
+fn extract(ip: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(v6) = ip else { return None };
+    let segments = v6.segments();
+    let [a, b, c, d] = [segments[6] >> 8, segments[6] & 0xff, segments[7] >> 8, segments[7] & 0xff]
+        .map(|byte| byte as u8);
+    segments.starts_with(&PREFIX).then(|| Ipv4Addr::new(a, b, c, d).into())
 }
 
 #[cfg(test)]
@@ -205,5 +304,19 @@ mod tests {
         let mut nat = Nat::like_linux(&["203.0.113.7".parse().unwrap()]);
         let (inner, to) = (addr("[fd00::2]:4330"), addr("[2001:db8::1]:4330"));
         assert_eq!(nat.outbound(Time::ZERO, inner, to), None);
+    }
+
+    #[test]
+    fn an_ipv6_only_network_reaches_ipv4_by_the_prefix_and_ipv6_as_it_is() {
+        let mut nat = Nat::nat64("203.0.113.7".parse().unwrap());
+        let inner = addr("[2001:db8:1::2]:4330");
+        let v4 = addr("198.51.100.1:4330");
+        let (outer, to) = nat.leave(Time::ZERO, inner, addr("[64:ff9b::c633:6401]:4330")).unwrap();
+        assert_eq!((outer, to), (addr("203.0.113.7:4330"), v4));
+        let back = nat.enter(Time::ZERO, v4, outer);
+        assert_eq!(back, Some((addr("[64:ff9b::c633:6401]:4330"), inner)));
+        let v6 = addr("[2001:db8::1]:4330");
+        assert_eq!(nat.leave(Time::ZERO, inner, v6), Some((inner, v6)));
+        assert_eq!(nat.leave(Time::ZERO, inner, v4), None, "there is no IPv4 inside");
     }
 }

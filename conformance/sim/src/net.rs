@@ -1,34 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ntm_core::wire::PORT;
 use ntm_core::{Rng, Time};
 
-use crate::host::{Attachment, Host, HostId};
+use crate::host::HostId;
+use crate::link::{Link, Wire};
 use crate::nat::{Nat, NatId};
-
-/// How a host's datagrams fare between it and the middle of the network.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// One way.
-    pub delay: Duration,
-    /// Added at random, up to this; datagrams may overtake each other.
-    pub jitter: Duration,
-    /// Of a thousand datagrams, so many are lost.
-    pub loss_permille: u32,
-    /// Of a thousand datagrams, so many arrive twice.
-    pub duplicate_permille: u32,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            delay: Duration::from_micros(100),
-            jitter: Duration::ZERO,
-            loss_permille: 0,
-            duplicate_permille: 0,
-        }
-    }
-}
+use crate::uplink::Attachment;
 
 /// A datagram that was seen in the middle of the network.
 #[derive(Clone, Debug)]
@@ -57,139 +37,328 @@ pub(crate) struct Arrival {
     pub(crate) datagram: Vec<u8>,
 }
 
+/// Where an address means something: everywhere, or behind a NAT.
+type Realm = Option<NatId>;
+
+/// The two directions of a host's link.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wires {
+    up: Wire,
+    down: Wire,
+}
+
 /// The network between the hosts.
 #[derive(Debug)]
 pub struct Network {
     nats: Vec<Nat>,
+    /// Outer addresses of NATs.
+    doors: BTreeMap<(Realm, IpAddr), NatId>,
+    /// Addresses of hosts. If two have the same, the first is reached.
+    places: BTreeMap<(Realm, IpAddr), BTreeSet<HostId>>,
+    wires: BTreeMap<HostId, Wires>,
     rng: Rng,
     /// Everything that crossed the network, if a test wants to see it.
     pub tap: Option<Vec<Observed>>,
-    /// Pairs of addresses between which nothing passes.
-    cut: Vec<IpAddr>,
+    /// Addresses that nothing reaches or leaves.
+    cut: BTreeSet<IpAddr>,
+    /// Hosts between which, in this direction, nothing passes.
+    severed: BTreeSet<(HostId, HostId)>,
+    /// Hosts between which, in this direction, everything takes longer.
+    detours: BTreeMap<(HostId, HostId), Duration>,
+}
+
+/// A datagram and where it is going, on its way through the network.
+struct Packet<'a> {
+    sender: HostId,
+    link: &'a Link,
+    way: Attachment,
+    to: SocketAddr,
+    datagram: &'a [u8],
+}
+
+/// What an IP packet adds to a datagram.
+fn headers(to: SocketAddr) -> usize {
+    if to.is_ipv6() { 48 } else { 28 }
 }
 
 impl Network {
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { nats: Vec::new(), rng, tap: None, cut: Vec::new() }
+        Self {
+            nats: Vec::new(),
+            doors: BTreeMap::new(),
+            places: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            rng,
+            tap: None,
+            cut: BTreeSet::new(),
+            severed: BTreeSet::new(),
+            detours: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn add_nat(&mut self, nat: Nat) -> NatId {
+        let id = NatId(self.nats.len());
+        for public in nat.public() {
+            self.doors.insert((nat.carrier(), *public), id);
+        }
         self.nats.push(nat);
-        NatId(self.nats.len() - 1)
+        id
     }
 
-    /// A NAT, to change or to make it forget.
+    /// A NAT, to make it forget.
     pub fn nat_mut(&mut self, id: NatId) -> &mut Nat {
         &mut self.nats[id.0]
     }
 
+    /// A host is where it was not before.
+    pub(crate) fn place(&mut self, host: HostId, before: &[Attachment], after: &[Attachment]) {
+        for realm_and_ip in self.known_as(before) {
+            if let Some(there) = self.places.get_mut(&realm_and_ip) {
+                there.remove(&host);
+                if there.is_empty() {
+                    self.places.remove(&realm_and_ip);
+                }
+            }
+        }
+        for realm_and_ip in self.known_as(after) {
+            self.places.entry(realm_and_ip).or_default().insert(host);
+        }
+    }
+
+    /// Where hosts with these attachments are found.
+    fn known_as(&self, attachments: &[Attachment]) -> Vec<(Realm, IpAddr)> {
+        let mut known = Vec::new();
+        for Attachment { ip, nat, .. } in attachments {
+            known.push((*nat, *ip));
+            if let Some(nat) = nat.map(|nat| &self.nats[nat.0])
+                && nat.passes_ipv6()
+            {
+                known.push((nat.carrier(), *ip));
+            }
+        }
+        known
+    }
+
     /// Nothing reaches or leaves this address any more.
     pub fn cut(&mut self, ip: IpAddr) {
-        self.cut.push(ip);
+        self.cut.insert(ip);
+    }
+
+    /// Nothing passes from one host to the other any more, whatever way it takes.
+    pub fn sever(&mut self, from: HostId, to: HostId) {
+        self.severed.insert((from, to));
+    }
+
+    /// What one host sends to the other takes so much longer, and what is sent
+    /// after the detour's end overtakes it.
+    pub fn detour(&mut self, from: HostId, to: HostId, longer: Duration) {
+        self.detours.insert((from, to), longer);
+        self.detours.retain(|_, longer| !longer.is_zero());
     }
 
     /// Everything passes again.
     pub fn mend(&mut self) {
         self.cut.clear();
+        self.severed.clear();
+        self.detours.clear();
+    }
+
+    /// Everything passes again between these two.
+    pub fn rejoin(&mut self, one: HostId, other: HostId) {
+        self.severed.remove(&(one, other));
+        self.severed.remove(&(other, one));
     }
 
     /// Sends a datagram from a host; where and when it arrives, perhaps twice or
-    /// nowhere.
-    pub(crate) fn send(
+    /// nowhere. `links` has every host's link.
+    pub(crate) fn send<'a>(
         &mut self,
         now: Time,
-        hosts: &[Host],
         sender: HostId,
+        way: Option<Attachment>,
         to: SocketAddr,
         datagram: &[u8],
+        links: impl Fn(HostId) -> &'a Link,
     ) -> Vec<Arrival> {
-        let host = &hosts[sender.0];
         if to.ip().is_loopback() {
             let at = now + Duration::from_micros(10);
-            let from = SocketAddr::new(to.ip(), host.port);
+            let from = SocketAddr::new(to.ip(), PORT);
             return vec![Arrival { at, host: sender, from, to, datagram: datagram.to_vec() }];
         }
-        let Some(way) = host.attachment(to.is_ipv6()) else { return Vec::new() };
-        let Some((from, target, to_inner)) = self.route(now, hosts, way, host.port, to) else {
+        let Some(way) = way else { return Vec::new() };
+        let packet = Packet { sender, link: links(sender), way, to, datagram };
+        self.carry(now, &packet, links)
+    }
+
+    fn carry<'a>(
+        &mut self,
+        now: Time,
+        packet: &Packet<'_>,
+        links: impl Fn(HostId) -> &'a Link,
+    ) -> Vec<Arrival> {
+        let Packet { sender, link, way, to, datagram } = *packet;
+        let Some((from, target, to_inner)) = self.route(now, way, to) else {
             return Vec::new();
         };
         if let Some(tap) = &mut self.tap {
             let datagram = datagram.to_vec();
             tap.push(Observed { at: now, host: sender, target, from, to, datagram });
         }
-        if self.cut.contains(&from.ip()) || self.cut.contains(&to.ip()) {
+        if self.cut.contains(&from.ip())
+            || self.cut.contains(&to.ip())
+            || self.severed.contains(&(sender, target))
+        {
             return Vec::new();
         }
-        let (here, there) = (host.link, hosts[target.0].link);
+        let longer = self.detours.get(&(sender, target)).copied().unwrap_or_default();
+        let bytes = datagram.len() + headers(to);
+        let up = &mut self.wires.entry(sender).or_default().up;
+        let halfway: Vec<_> = up.pass(link, now, bytes, &mut self.rng).collect();
+        let down = &mut self.wires.entry(target).or_default().down;
+        let link = links(target);
         let mut arrivals = Vec::new();
-        let copies =
-            if self.happens(here.duplicate_permille + there.duplicate_permille) { 2 } else { 1 };
-        for _ in 0..copies {
-            if self.happens(here.loss_permille + there.loss_permille) {
-                continue;
-            }
-            let jitter = here.jitter + there.jitter;
-            let extra = match u64::try_from(jitter.as_nanos()).unwrap_or(u64::MAX) {
-                0 => Duration::ZERO,
-                nanos => Duration::from_nanos(self.rng.number() % nanos),
-            };
-            arrivals.push(Arrival {
-                at: now + here.delay + there.delay + extra,
+        for at in halfway {
+            arrivals.extend(down.pass(link, at, bytes, &mut self.rng).map(|at| Arrival {
+                at: at + longer,
                 host: target,
                 from,
                 to: to_inner,
                 datagram: datagram.to_vec(),
-            });
+            }));
         }
         arrivals
     }
 
-    fn happens(&mut self, permille: u32) -> bool {
-        permille > 0 && self.rng.number() % 1000 < u64::from(permille)
-    }
-
     /// The source that the receiver sees, the receiver, and the address it is
-    /// known by there.
+    /// known by there: out through NATs until somebody has the address, and in
+    /// again.
     fn route(
         &mut self,
         now: Time,
-        hosts: &[Host],
         way: Attachment,
-        port: u16,
         to: SocketAddr,
     ) -> Option<(SocketAddr, HostId, SocketAddr)> {
-        let source = SocketAddr::new(way.ip, port);
-        let holds = |host: &Host, nat: Option<NatId>, addr: SocketAddr| {
-            host.alive
-                && host.port == addr.port()
-                && host.attachments.iter().any(|a| a.ip == addr.ip() && a.nat == nat)
-        };
-        let find = |nat: Option<NatId>, addr: SocketAddr| {
-            hosts.iter().position(|host| holds(host, nat, addr)).map(HostId)
-        };
-        if let Some(nat) = way.nat {
-            // A neighbour behind the same NAT is reached as it is.
-            if let Some(neighbour) = find(Some(nat), to) {
-                return Some((source, neighbour, to));
+        let (mut from, mut to) = (SocketAddr::new(way.ip, PORT), to);
+        let mut realm = way.nat;
+        let mut crossed = Vec::new();
+        loop {
+            let place = self.places.get(&(realm, to.ip())).filter(|_| to.port() == PORT);
+            if let Some(host) = place.and_then(BTreeSet::first) {
+                return Some((from, *host, to));
             }
-            let outer = self.nats[nat.0].outbound(now, source, to)?;
-            return self.deliver(now, outer, to, find);
+            if let Some(door) = self.doors.get(&(realm, to.ip())).copied() {
+                return self.descend(now, door, from, to, &crossed);
+            }
+            let out = realm?;
+            let nat = &mut self.nats[out.0];
+            (from, to) = nat.leave(now, from, to)?;
+            realm = nat.carrier();
+            crossed.push(out);
         }
-        self.deliver(now, source, to, find)
     }
 
-    fn deliver(
+    fn descend(
         &mut self,
         now: Time,
-        from: SocketAddr,
-        to: SocketAddr,
-        find: impl Fn(Option<NatId>, SocketAddr) -> Option<HostId>,
+        mut door: NatId,
+        mut from: SocketAddr,
+        mut to: SocketAddr,
+        crossed: &[NatId],
     ) -> Option<(SocketAddr, HostId, SocketAddr)> {
-        if let Some(host) = find(None, to) {
-            return Some((from, host, to));
+        loop {
+            let nat = &mut self.nats[door.0];
+            if crossed.contains(&door) && !nat.hairpins() {
+                return None;
+            }
+            (from, to) = nat.enter(now, from, to)?;
+            let place = self.places.get(&(Some(door), to.ip())).filter(|_| to.port() == PORT);
+            if let Some(host) = place.and_then(BTreeSet::first) {
+                return Some((from, *host, to));
+            }
+            door = *self.doors.get(&(Some(door), to.ip()))?;
         }
-        let at = self.nats.iter().position(|nat| nat.public().contains(&to.ip()))?;
-        let inner = self.nats[at].inbound(now, from, to)?;
-        find(Some(NatId(at)), inner).map(|host| (from, host, inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::ZERO;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn addr(text: &str) -> SocketAddr {
+        SocketAddr::new(ip(text), PORT)
+    }
+
+    fn network() -> Network {
+        Network::new(Rng::from_seed([1; 32]))
+    }
+
+    #[test]
+    fn behind_a_carrier_two_homes_meet_only_if_it_hairpins() {
+        for hairpins in [false, true] {
+            let mut net = network();
+            let carrier = Nat::full_cone(&[ip("203.0.113.9")]);
+            let carrier = net.add_nat(if hairpins { carrier.hairpinning() } else { carrier });
+            let homes = ["100.64.0.1", "100.64.0.2"]
+                .map(|outer| net.add_nat(Nat::full_cone(&[ip(outer)]).behind(carrier)));
+            let inside = homes.map(|home| Attachment::behind(home, [192, 168, 1, 2]));
+            net.place(HostId(1), &[], &inside[..1]);
+            net.place(HostId(2), &[], &inside[1..]);
+            net.place(HostId(3), &[], &[Attachment::global([198, 51, 100, 1])]);
+            let server = addr("198.51.100.1");
+            let (one, to, _) = net.route(NOW, inside[0], server).unwrap();
+            assert_eq!((one, to), (addr("203.0.113.9"), HostId(3)));
+            let (two, _, _) = net.route(NOW, inside[1], server).unwrap();
+            assert_eq!(two.ip(), one.ip(), "of one carrier");
+            assert_ne!(two.port(), one.port());
+            let back = net.route(NOW, Attachment::global([198, 51, 100, 1]), two);
+            assert_eq!(back, Some((server, HostId(2), addr("192.168.1.2"))));
+            let across = net.route(NOW, inside[0], two);
+            assert_eq!(
+                across.map(|(from, host, _)| (from, host)),
+                hairpins.then_some((one, HostId(2)))
+            );
+            // Between the homes there is only the carrier.
+            assert_eq!(
+                net.route(NOW, inside[0], addr("192.168.1.2")).map(|found| found.1),
+                Some(HostId(1))
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_behind_a_nat64_is_reached_by_ipv6_as_it_is() {
+        let mut net = network();
+        let gate = net.add_nat(Nat::nat64(ip("203.0.113.64")));
+        let inside = Attachment::behind(gate, ip("2001:db8:1::2"));
+        let outside =
+            [Attachment::global([198, 51, 100, 1]), Attachment::global(ip("2001:db8::1"))];
+        net.place(HostId(1), &[], &[inside]);
+        net.place(HostId(2), &[], &outside);
+        let by_prefix = SocketAddr::new(crate::nat::embed([198, 51, 100, 1].into()), PORT);
+        let (from, host, to) = net.route(NOW, inside, by_prefix).unwrap();
+        assert_eq!((from, host, to), (addr("203.0.113.64"), HostId(2), addr("198.51.100.1")));
+        let back = net.route(NOW, outside[0], from);
+        assert_eq!(back, Some((by_prefix, HostId(1), addr("2001:db8:1::2"))));
+        let native = net.route(NOW, inside, addr("2001:db8::1"));
+        assert_eq!(native, Some((addr("2001:db8:1::2"), HostId(2), addr("2001:db8::1"))));
+        let in_again = net.route(NOW, outside[1], addr("2001:db8:1::2"));
+        assert_eq!(in_again.map(|found| found.1), Some(HostId(1)));
+    }
+
+    #[test]
+    fn who_has_left_is_not_found() {
+        let mut net = network();
+        let there = [Attachment::global([198, 51, 100, 1])];
+        net.place(HostId(1), &[], &there);
+        let from = Attachment::global([198, 51, 100, 2]);
+        assert!(net.route(NOW, from, addr("198.51.100.1")).is_some());
+        net.place(HostId(1), &there, &[]);
+        assert!(net.route(NOW, from, addr("198.51.100.1")).is_none());
     }
 }

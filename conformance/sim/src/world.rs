@@ -1,5 +1,4 @@
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -11,14 +10,16 @@ use ntm_core::id::{NodeName, PathId, PublicKey};
 use ntm_core::machine::{Node, TransportFacts};
 use ntm_core::plugin::{MemberRole, MemberRoles, Plan, PlanRequest};
 use ntm_core::relay::{Relay, RelayConfig};
-use ntm_core::terminal::{Mode, Terminal, TerminalCommand, TerminalConfig};
+use ntm_core::terminal::{Mode, Terminal, TerminalCommand, TerminalConfig, TerminalStatus};
 use ntm_core::wire::PORT;
 use ntm_core::{Rng, Time};
 
-use crate::host::{Attachment, Host, HostId, Outputs, Roles};
+use crate::host::{Host, HostId, Outputs, Roles};
 use crate::nat::{Nat, NatId};
 use crate::net::{Arrival, Network};
 use crate::packet::inner_packet;
+use crate::schedule::Schedule;
+use crate::uplink::Attachment;
 
 /// The traversal plugin of a simulated coordinator.
 pub type Decide = fn(&PlanRequest) -> Plan;
@@ -50,10 +51,13 @@ pub struct World {
     makers: Vec<Maker>,
     /// The network between them.
     pub net: Network,
-    arrivals: BinaryHeap<Reverse<Pending>>,
-    serial: u64,
+    schedule: Schedule,
     rng: Rng,
     next_traffic: Time,
+    /// Hosts at which something happened since traffic was reported last.
+    busy: BTreeSet<HostId>,
+    /// Ways to the coordinator that nodes know besides its addresses.
+    also_known: Vec<SocketAddr>,
 }
 
 /// How to make a host's machines, again if need be.
@@ -65,33 +69,8 @@ struct Maker {
     relay: bool,
     coordinator: bool,
     starts: u64,
-}
-
-/// Ordered by time, then by the order of sending.
-#[derive(Debug)]
-struct Pending {
-    serial: u64,
-    arrival: Arrival,
-}
-
-impl PartialEq for Pending {
-    fn eq(&self, other: &Self) -> bool {
-        self.serial == other.serial
-    }
-}
-
-impl Eq for Pending {}
-
-impl PartialOrd for Pending {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Pending {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.arrival.at, self.serial).cmp(&(other.arrival.at, other.serial))
-    }
+    /// Seconds that its wall clock is behind when it starts.
+    behind: u64,
 }
 
 impl World {
@@ -108,10 +87,11 @@ impl World {
             hosts: Vec::new(),
             makers: Vec::new(),
             net,
-            arrivals: BinaryHeap::new(),
-            serial: 0,
+            schedule: Schedule::default(),
             rng,
             next_traffic: now,
+            busy: BTreeSet::new(),
+            also_known: Vec::new(),
         }
     }
 
@@ -146,18 +126,22 @@ impl World {
             relay: has("relay"),
             coordinator: has("coordinator"),
             starts: 0,
+            behind: 0,
         };
         let id = HostId(self.hosts.len());
         let key = maker.identity.public();
         self.makers.push(maker);
-        let host = Host::new(Roles::default(), PORT, self.setup.decide);
-        self.hosts.push(host);
-        self.hosts[id.0].attachments = attachments.to_vec();
+        self.hosts.push(Host::new(Roles::default(), self.setup.decide));
+        self.attach(id, attachments);
         self.start(id);
         self.enrol(id, key);
-        self.hosts[id.0].attach(self.now, attachments);
-        self.settle(id);
+        self.move_host(id, attachments);
         id
+    }
+
+    /// Nodes that start from now on know the coordinator at this address too.
+    pub fn also_known_at(&mut self, coordinator: SocketAddr) {
+        self.also_known.push(coordinator);
     }
 
     /// Makes the coordinator know a host as a member.
@@ -170,9 +154,10 @@ impl World {
             .reduce(MemberRoles::with);
         let name = maker.name.clone();
         let Some(roles) = roles else { return };
+        let now = self.hosts[0].clock(self.now);
         if let Some(coordinator) = &mut self.hosts[0].roles.coordinator {
             let member = Member { name, key, roles };
-            coordinator.add_member(self.now, member).expect("the coordinator is ready");
+            coordinator.add_member(now, member).expect("the coordinator is ready");
         }
         self.settle(HostId(0));
     }
@@ -186,18 +171,19 @@ impl World {
         let node = Node {
             identity: maker.identity,
             name: maker.name,
-            unix_at_zero: 1_700_000_000 + maker.starts,
+            unix_at_zero: 1_700_000_000 + maker.starts - maker.behind,
             transports: vec![transport],
         };
         let public: Vec<SocketAddr> = self.hosts[0]
-            .attachments
+            .attachments()
             .iter()
             .map(|attachment| SocketAddr::new(attachment.ip, PORT))
             .collect();
         let coordinators = vec![CoordinatorAddress {
             key: self.makers[0].identity.public(),
-            addresses: public.iter().copied().map(Candidate::udp).collect(),
+            addresses: public.iter().chain(&self.also_known).copied().map(Candidate::udp).collect(),
         }];
+        let now = self.hosts[id.0].clock(self.now);
         let mut seed = || Rng::from_seed(self.rng.bytes());
         let terminal = maker.terminal.then(|| {
             let config = TerminalConfig {
@@ -206,11 +192,11 @@ impl World {
                 mtu: 1400,
                 coordinators: coordinators.clone(),
             };
-            Terminal::new(self.now, node.clone(), config, seed())
+            Terminal::new(now, node.clone(), config, seed())
         });
         let relay = maker.relay.then(|| {
             let config = RelayConfig { allow_private: false, coordinators: coordinators.clone() };
-            Relay::new(self.now, node.clone(), config, seed())
+            Relay::new(now, node.clone(), config, seed())
         });
         let coordinator = maker.coordinator.then(|| {
             let config = CoordinatorConfig {
@@ -219,7 +205,7 @@ impl World {
                 quota: self.setup.quota,
                 clocks: self.setup.clocks,
             };
-            Coordinator::new(self.now, node, config, seed())
+            Coordinator::new(now, node, config, seed())
         });
         self.hosts[id.0].restart(Roles { terminal, coordinator, relay });
         self.settle(id);
@@ -227,16 +213,39 @@ impl World {
 
     /// Ends a host's process as `kill -9` does.
     pub fn kill(&mut self, id: HostId) {
-        self.hosts[id.0].alive = false;
-        self.hosts[id.0].roles = Roles::default();
+        self.hosts[id.0].kill();
+        self.settle(id);
     }
 
     /// Starts a host again; its registry is as it was.
     pub fn restart(&mut self, id: HostId) {
         self.start(id);
-        let attachments = self.hosts[id.0].attachments.clone();
-        self.hosts[id.0].attach(self.now, &attachments);
+        let attachments = self.hosts[id.0].attachments().to_vec();
+        self.move_host(id, &attachments);
+    }
+
+    /// Sets the wall clock back that a host will have when it starts again.
+    pub fn set_clock_back(&mut self, id: HostId, span: Duration) {
+        self.makers[id.0].behind += span.as_secs();
+    }
+
+    /// A host's clock leaps ahead, as in a virtual machine that was paused.
+    pub fn leap(&mut self, id: HostId, span: Duration) {
+        self.hosts[id.0].leap(span);
         self.settle(id);
+    }
+
+    /// A host sleeps: nothing reaches it and it does nothing, while its clock
+    /// goes on.
+    pub fn sleep(&mut self, id: HostId) {
+        self.hosts[id.0].set_asleep(true);
+        self.settle(id);
+    }
+
+    /// A host wakes up, where it is now.
+    pub fn wake(&mut self, id: HostId) {
+        self.hosts[id.0].set_asleep(false);
+        self.look(id);
     }
 
     /// A person removes a host from the domain.
@@ -245,10 +254,17 @@ impl World {
     /// It is no member: a bug of the test.
     pub fn expel(&mut self, id: HostId) {
         let name = &self.makers[id.0].name;
+        let now = self.hosts[0].clock(self.now);
         if let Some(coordinator) = &mut self.hosts[0].roles.coordinator {
-            coordinator.remove_member(self.now, name).expect("it is a member");
+            coordinator.remove_member(now, name).expect("it is a member");
         }
         self.settle(HostId(0));
+    }
+
+    /// A person makes a host a member again.
+    pub fn readmit(&mut self, id: HostId) {
+        let key = self.makers[id.0].identity.public();
+        self.enrol(id, key);
     }
 
     /// Gives a host another key, which the coordinator takes for it, and starts
@@ -263,8 +279,25 @@ impl World {
 
     /// Plugs a host in somewhere else, at once.
     pub fn move_host(&mut self, id: HostId, attachments: &[Attachment]) {
-        self.hosts[id.0].attach(self.now, attachments);
-        self.settle(id);
+        self.attach(id, attachments);
+        self.look(id);
+    }
+
+    /// Plugs a host in somewhere else; its machines hear of it by
+    /// [`World::look`].
+    pub fn attach(&mut self, id: HostId, attachments: &[Attachment]) {
+        let before = self.hosts[id.0].attachments().to_vec();
+        self.net.place(id, &before, attachments);
+        self.hosts[id.0].attach(attachments);
+    }
+
+    /// A host's watcher tells what it sees now.
+    pub fn look(&mut self, id: HostId) {
+        if self.hosts[id.0].is_up() {
+            let now = self.hosts[id.0].clock(self.now);
+            self.hosts[id.0].look(now);
+            self.settle(id);
+        }
     }
 
     /// The virtual address of a host: IPv4, which every simulated domain has.
@@ -272,23 +305,38 @@ impl World {
     /// # Panics
     /// The host has not registered: a failure of what is tested.
     pub fn vip(&self, id: HostId) -> IpAddr {
-        let vips = self.hosts[id.0].terminal().status(self.now).vips;
-        IpAddr::V4(vips.v4.expect("the host has registered"))
+        self.vip_if_any(id).expect("the host has registered")
+    }
+
+    /// The same, for a host that may not have registered yet or not run.
+    pub fn vip_if_any(&self, id: HostId) -> Option<IpAddr> {
+        let host = &self.hosts[id.0];
+        let vips = host.roles.terminal.as_ref()?.status(host.clock(self.now)).vips;
+        vips.v4.map(IpAddr::V4)
     }
 
     /// An application on one host sends a packet to another host.
     pub fn send(&mut self, from: HostId, to: HostId, payload: &[u8]) {
-        let packet = inner_packet(self.vip(from), self.vip(to), payload);
+        self.send_packet(from, &inner_packet(self.vip(from), self.vip(to), payload));
+    }
+
+    /// An application on a host sends this packet.
+    pub fn send_packet(&mut self, from: HostId, packet: &[u8]) {
+        if !self.hosts[from.0].is_up() {
+            return;
+        }
         let mut out = Outputs::new();
-        self.hosts[from.0].application_sends(self.now, &packet, &mut out);
+        let now = self.hosts[from.0].clock(self.now);
+        self.hosts[from.0].application_sends(now, packet, &mut out);
         self.transmit(from, out);
         self.settle(from);
     }
 
     /// A person gives a terminal a command.
     pub fn command(&mut self, id: HostId, command: TerminalCommand) {
+        let now = self.hosts[id.0].clock(self.now);
         if let Some(terminal) = &mut self.hosts[id.0].roles.terminal {
-            terminal.handle_command(self.now, command);
+            terminal.handle_command(now, command);
         }
         self.settle(id);
     }
@@ -297,8 +345,13 @@ impl World {
     pub fn inject(&mut self, id: HostId, from: SocketAddr, datagram: &[u8]) {
         let ip = self.hosts[id.0].attachment(from.is_ipv6()).map(|a| a.ip);
         let to = SocketAddr::new(ip.unwrap_or(from.ip()), PORT);
+        self.arrive(id, from, to, datagram);
+    }
+
+    fn arrive(&mut self, id: HostId, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let mut out = Outputs::new();
-        self.hosts[id.0].arrive(self.now, from, to, datagram, &mut out);
+        let now = self.hosts[id.0].clock(self.now);
+        self.hosts[id.0].arrive(now, from, to, datagram, &mut out);
         self.transmit(id, out);
         self.settle(id);
     }
@@ -311,8 +364,14 @@ impl World {
     /// The Path ID that two hosts share, once one of them has a tunnel.
     pub fn path(&self, one: HostId, other: HostId) -> Option<PathId> {
         let peer = &self.makers[other.0].name;
-        let status = self.hosts[one.0].terminal().status(self.now);
+        let status = self.status(one)?;
         status.tunnels.iter().find(|tunnel| tunnel.peer == *peer).map(|tunnel| tunnel.path)
+    }
+
+    /// What a host's terminal says of itself now; `None` if it does not run.
+    pub fn status(&self, id: HostId) -> Option<TerminalStatus> {
+        let host = &self.hosts[id.0];
+        Some(host.roles.terminal.as_ref()?.status(host.clock(self.now)))
     }
 
     /// Lets time pass.
@@ -324,59 +383,70 @@ impl World {
 
     /// Goes to the next thing that happens before `end`.
     fn step(&mut self, end: Time) -> bool {
-        let arrival = self.arrivals.peek().map(|Reverse(pending)| pending.arrival.at);
-        let timeout = (0..self.hosts.len())
-            .filter(|at| self.hosts[*at].alive)
-            .filter_map(|at| Some((self.hosts[at].deadline()?, at)))
-            .min();
+        let arrival = self.schedule.next_arrival();
+        let timeout = self.schedule.next_deadline();
         let next = [arrival, timeout.map(|(at, _)| at), Some(self.next_traffic)];
         let Some(next) = next.into_iter().flatten().min().filter(|at| *at <= end) else {
             return false;
         };
         self.now = self.now.max(next);
         if self.next_traffic <= self.now {
-            return self.report_traffic();
-        }
-        if arrival == Some(next)
-            && let Some(Reverse(pending)) = self.arrivals.pop()
+            self.report_traffic();
+        } else if arrival == Some(next)
+            && let Some(arrival) = self.schedule.take_arrival()
         {
-            let Arrival { host, from, to, datagram, .. } = pending.arrival;
-            if self.hosts[host.0].alive {
-                let mut out = Outputs::new();
-                self.hosts[host.0].arrive(self.now, from, to, &datagram, &mut out);
-                self.transmit(host, out);
-                self.settle(host);
+            let Arrival { host, from, to, datagram, .. } = arrival;
+            if self.hosts[host.0].is_up() {
+                self.arrive(host, from, to, &datagram);
             }
-        } else if let Some((_, at)) = timeout {
-            self.hosts[at].timeout(self.now);
-            self.settle(HostId(at));
+        } else if let Some((_, id)) = timeout {
+            let now = self.hosts[id.0].clock(self.now);
+            self.hosts[id.0].timeout(now);
+            self.settle(id);
         }
         true
     }
 
-    fn report_traffic(&mut self) -> bool {
+    fn report_traffic(&mut self) {
         let mut active = false;
-        for at in 0..self.hosts.len() {
-            active |= self.hosts[at].report_traffic(self.now);
-            self.settle(HostId(at));
+        for id in std::mem::take(&mut self.busy) {
+            if self.hosts[id.0].is_up() {
+                let now = self.hosts[id.0].clock(self.now);
+                let carried = self.hosts[id.0].report_traffic(now);
+                active |= carried;
+                self.settle(id);
+                if !carried {
+                    self.busy.remove(&id);
+                }
+            }
         }
         // An idle world is looked at less often.
         let every = if active { TRAFFIC_EVERY } else { 4 * TRAFFIC_EVERY };
         self.next_traffic = self.now + every;
-        true
     }
 
+    /// Takes what a host's machines have to say, and notes when they have to be
+    /// called next.
     fn settle(&mut self, id: HostId) {
+        self.busy.insert(id);
+        let host = &mut self.hosts[id.0];
+        if !host.is_up() {
+            return self.schedule.set_deadline(id, None);
+        }
         let mut out = Outputs::new();
-        self.hosts[id.0].drain(self.now, &mut out);
+        let (now, clock) = (self.now, host.clock(self.now));
+        host.drain(clock, &mut out);
+        let deadline = host.deadline().map(|at| now + at.since(clock));
+        self.schedule.set_deadline(id, deadline);
         self.transmit(id, out);
     }
 
     fn transmit(&mut self, from: HostId, out: Outputs) {
         for (to, datagram) in out {
-            for arrival in self.net.send(self.now, &self.hosts, from, to, &datagram) {
-                self.serial += 1;
-                self.arrivals.push(Reverse(Pending { serial: self.serial, arrival }));
+            let way = self.hosts[from.0].attachment(to.is_ipv6());
+            let links = |id: HostId| &self.hosts[id.0].link;
+            for arrival in self.net.send(self.now, from, way, to, &datagram, links) {
+                self.schedule.arrives(arrival);
             }
         }
     }

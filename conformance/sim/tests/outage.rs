@@ -102,7 +102,7 @@ fn a_killed_relay_is_replaced_by_the_other_under_the_same_path_id() {
     let mut pair = pair(4);
     let path = pair.world.path(pair.mn, pair.cn);
     let used = pair.way(pair.mn).unwrap().leg.remote.ip();
-    let of = |pair: &Pair, relay| pair.world.host(relay).attachments[0].ip;
+    let of = |pair: &Pair, relay| pair.world.host(relay).attachments()[0].ip;
     let first = pair.relays.into_iter().find(|relay| of(&pair, *relay) == used).unwrap();
     pair.world.kill(first);
     let since = pair.world.host(pair.mn).received.len();

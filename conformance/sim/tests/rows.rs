@@ -22,7 +22,7 @@ fn row_holds(pair: &Pair, row: u8) -> bool {
         pair.way(*host).is_some_and(|way| {
             let at_relay = pair.relays.iter().any(|relay| {
                 let relay = pair.world.host(*relay);
-                relay.attachments.iter().any(|a| a.ip == way.leg.remote.ip())
+                relay.attachments().iter().any(|a| a.ip == way.leg.remote.ip())
             });
             way.relayed == (row == 4) && at_relay == (row == 4)
         })
