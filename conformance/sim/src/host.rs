@@ -59,6 +59,8 @@ pub struct Host {
     pub sent: u64,
     /// Of these, those that are no capsules: what being reachable costs.
     pub signalled: Signalled,
+    /// What its machines have worked, on the clock of the machine that simulates.
+    pub spent: Duration,
     /// How long its plugins take to answer.
     pub plugin_delay: Duration,
     /// What survives it: the coordinator's registry, the terminal's pins.
@@ -112,6 +114,7 @@ impl Host {
             link: Link::default(),
             sent: 0,
             signalled: Signalled::default(),
+            spent: Duration::ZERO,
             plugin_delay: Duration::ZERO,
             registry: MemoryRegistry::default(),
             uplinks: Uplinks::default(),
@@ -175,6 +178,14 @@ impl Host {
     /// Whether its process runs.
     pub fn is_alive(&self) -> bool {
         self.alive
+    }
+
+    /// Forgets what its applications received and its machines said.
+    pub fn forget_events(&mut self) {
+        self.received.clear();
+        self.events.clear();
+        self.coordinator_events.clear();
+        self.relay_events.clear();
     }
 
     /// The terminal.

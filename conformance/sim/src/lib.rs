@@ -19,6 +19,7 @@ mod link;
 mod nat;
 mod net;
 mod packet;
+pub mod scale;
 mod schedule;
 mod uplink;
 mod vips;

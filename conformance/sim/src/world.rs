@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ntm_core::address::{Candidate, TransportKind};
 use ntm_core::client::CoordinatorAddress;
@@ -350,8 +350,11 @@ impl World {
 
     fn arrive(&mut self, id: HostId, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
         let mut out = Outputs::new();
-        let now = self.hosts[id.0].clock(self.now);
-        self.hosts[id.0].arrive(now, from, to, datagram, &mut out);
+        let host = &mut self.hosts[id.0];
+        let now = host.clock(self.now);
+        let begun = Instant::now();
+        host.arrive(now, from, to, datagram, &mut out);
+        host.spent += begun.elapsed();
         self.transmit(id, out);
         self.settle(id);
     }
@@ -400,8 +403,11 @@ impl World {
                 self.arrive(host, from, to, &datagram);
             }
         } else if let Some((_, id)) = timeout {
-            let now = self.hosts[id.0].clock(self.now);
-            self.hosts[id.0].timeout(now);
+            let host = &mut self.hosts[id.0];
+            let now = host.clock(self.now);
+            let begun = Instant::now();
+            host.timeout(now);
+            host.spent += begun.elapsed();
             self.settle(id);
         }
         true
@@ -435,7 +441,9 @@ impl World {
         }
         let mut out = Outputs::new();
         let (now, clock) = (self.now, host.clock(self.now));
+        let begun = Instant::now();
         host.drain(clock, &mut out);
+        host.spent += begun.elapsed();
         let deadline = host.deadline().map(|at| now + at.since(clock));
         self.schedule.set_deadline(id, deadline);
         self.transmit(id, out);

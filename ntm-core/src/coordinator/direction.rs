@@ -1,8 +1,8 @@
 //! The route decision, and telling both ends of it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::exchanges::{Exchange, ExchangeId, Exchanges, Outstanding, Unacknowledged};
 use super::members::Station;
 use super::relays::Relay;
 use super::{Coordinator, CoordinatorEvent, Failure, Why};
@@ -23,50 +23,12 @@ const MOST_OF_ONE: usize = 64;
 /// Copies of a direction before its receiver counts as absent, which the asker
 /// hears while it still asks: 8 s.
 const MOST_COPIES: u32 = 5;
-/// An answer is repeated on demand for this long.
-const REMEMBERED: Duration = Duration::from_secs(10);
-
-/// Names an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ExchangeId(u64);
-
 /// The directions under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Directions {
-    exchanges: BTreeMap<ExchangeId, Exchange>,
+    exchanges: Exchanges,
     /// Messages that wait for an acknowledgement.
-    unacknowledged: BTreeMap<RequestId, Unacknowledged>,
-    next: u64,
-}
-
-/// A pair being directed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Exchange {
-    path: PathId,
-    initiator: PublicKey,
-    responder: PublicKey,
-    reason: Reason,
-    /// The initiator's own request, which the direction to it answers.
-    answers: Option<RequestId>,
-    /// The relays that the plan's numbers mean.
-    relays: Vec<Relay>,
-    /// The direction for the initiator, waiting for the responder's Ack or kept
-    /// for repetition.
-    for_initiator: Option<RouteDirection>,
-    answered: Option<Time>,
-    began: Time,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Unacknowledged {
-    to: Station,
-    body: SignalBody,
-    backoff: Backoff,
-    /// The exchange that goes on when it is acknowledged.
-    then: Option<ExchangeId>,
-    path: PathId,
-    /// It could not be said yet: the receiver has not proved where it is.
-    unsaid: bool,
+    unacknowledged: Outstanding,
 }
 
 fn terminal(key: PublicKey) -> Station {
@@ -75,25 +37,30 @@ fn terminal(key: PublicKey) -> Station {
 
 impl Directions {
     pub(super) fn deadline(&self) -> Option<Time> {
-        let resend = self.unacknowledged.values().map(|waiting| waiting.backoff.next()).min();
-        let forget = self
-            .exchanges
-            .values()
-            .map(|exchange| exchange.answered.unwrap_or(exchange.began) + REMEMBERED)
-            .min();
-        [resend, forget].into_iter().flatten().min()
+        let both = [self.unacknowledged.deadline(), self.exchanges.deadline()];
+        both.into_iter().flatten().min()
     }
 
     /// Drops what is under way for a path: something newer takes its place.
     fn supersede(&mut self, path: PathId) {
-        self.unacknowledged.retain(|_, waiting| waiting.path != path);
-        self.exchanges.retain(|_, e| e.path != path || e.answers.is_some() && e.answered.is_some());
+        for id in self.unacknowledged.of_path(path) {
+            self.unacknowledged.remove(id);
+        }
+        let kept = |e: &Exchange| e.answers.is_some() && e.answered.is_some();
+        let over = self.exchanges.of_path(path).filter(|(_, exchange)| !kept(exchange));
+        for id in over.map(|(id, _)| id).collect::<Vec<_>>() {
+            self.exchanges.remove(id);
+        }
     }
 
     /// Drops what concerns a node that is no member any more.
     pub(super) fn forget(&mut self, key: &PublicKey) {
-        self.exchanges.retain(|_, e| e.initiator != *key && e.responder != *key);
-        self.unacknowledged.retain(|_, waiting| waiting.to.key != *key);
+        self.exchanges.forget(key);
+        for role in [MemberRole::Terminal, MemberRole::Relay] {
+            for id in self.unacknowledged.of_station(Station { role, key: *key }) {
+                self.unacknowledged.remove(id);
+            }
+        }
     }
 }
 
@@ -106,12 +73,7 @@ impl Coordinator {
         id: RequestId,
         request: &DirectionRequest,
     ) {
-        let known = self
-            .directions
-            .exchanges
-            .values()
-            .find(|e| e.initiator == station.key && e.answers == Some(id));
-        if let Some(exchange) = known {
+        if let Some(exchange) = self.directions.exchanges.answering(station.key, id) {
             if let Some(direction) =
                 exchange.for_initiator.clone().filter(|_| exchange.answered.is_some())
             {
@@ -155,8 +117,7 @@ impl Coordinator {
         if self.members.presence(terminal(target.key)).is_none() {
             return Err(Refusal::Absent);
         }
-        let of_one =
-            self.directions.exchanges.values().filter(|e| e.initiator == station.key).count();
+        let of_one = self.directions.exchanges.of_initiator(station.key).count();
         if of_one >= MOST_OF_ONE || self.directions.exchanges.len() >= MOST_EXCHANGES {
             return Err(Refusal::Busy);
         }
@@ -216,9 +177,9 @@ impl Coordinator {
         let open = self
             .directions
             .exchanges
-            .values()
-            .find(|e| e.path == path && e.answers.is_some() && e.answered.is_none())
-            .cloned();
+            .of_path(path)
+            .find(|(_, exchange)| exchange.answers.is_some() && exchange.answered.is_none())
+            .map(|(_, exchange)| exchange.clone());
         self.directions.supersede(path);
         match open {
             Some(open) => {
@@ -248,9 +209,7 @@ impl Coordinator {
             responder: location(responder),
             relays: relays.iter().map(Relay::option).collect(),
         };
-        let id = ExchangeId(self.directions.next);
-        self.directions.next += 1;
-        let exchange = Exchange {
+        let id = self.directions.exchanges.add(Exchange {
             path,
             initiator,
             responder,
@@ -260,8 +219,7 @@ impl Coordinator {
             for_initiator: None,
             answered: None,
             began: now,
-        };
-        self.directions.exchanges.insert(id, exchange);
+        });
         if self.effects.ask(now, Effect::Plan(request), Why::Plan(id)).is_err() {
             self.planned(now, id, None);
         }
@@ -274,7 +232,7 @@ impl Coordinator {
         id: ExchangeId,
         plan: Option<Result<Plan, PluginError>>,
     ) {
-        let Some(exchange) = self.directions.exchanges.get(&id) else { return };
+        let Some(exchange) = self.directions.exchanges.get(id) else { return };
         let (relays, is_move) = (exchange.relays.len(), exchange.reason == Reason::Move);
         let by_relay = || Plan {
             to_initiator: Vec::new(),
@@ -296,19 +254,19 @@ impl Coordinator {
         if is_move {
             // A tunnel that works is not sent to a relay by a failure. If it does
             // not work, its ends will ask.
-            self.directions.exchanges.remove(&id);
+            self.directions.exchanges.remove(id);
         } else {
             self.direct(now, id, by_relay());
         }
     }
 
     fn direct(&mut self, now: Time, id: ExchangeId, plan: Plan) {
-        let Some(exchange) = self.directions.exchanges.get(&id).cloned() else { return };
+        let Some(exchange) = self.directions.exchanges.get(id).cloned() else { return };
         let leads_nowhere =
             plan.to_initiator.is_empty() && plan.to_responder.is_empty() && plan.relays.is_empty();
         let directions = if leads_nowhere { None } else { self.both_ways(now, &exchange, &plan) };
         let Some((for_initiator, for_responder)) = directions else {
-            self.directions.exchanges.remove(&id);
+            self.directions.exchanges.remove(id);
             if let (Some(request), Some(presence)) =
                 (exchange.answers, self.members.presence(terminal(exchange.initiator)))
             {
@@ -333,12 +291,10 @@ impl Coordinator {
         let initiator = terminal(exchange.initiator);
         if exchange.answers.is_some() {
             // The paper's order: CN first; MN when CN has acknowledged.
-            if let Some(exchange) = self.directions.exchanges.get_mut(&id) {
-                exchange.for_initiator = Some(for_initiator);
-            }
+            self.directions.exchanges.keep_for_initiator(id, for_initiator);
             self.tell_surely(now, responder, path, for_responder, Some(id));
         } else {
-            self.directions.exchanges.remove(&id);
+            self.directions.exchanges.remove(id);
             self.tell_surely(now, initiator, path, for_initiator, None);
             self.tell_surely(now, responder, path, for_responder, None);
         }
@@ -438,20 +394,18 @@ impl Coordinator {
         let id = RequestId::of_coordinator(self.rng.number());
         let backoff = Backoff::patient(now, &Rtt::default());
         let waiting = Unacknowledged { to, body, backoff, then, path, unsaid: true };
-        self.directions.unacknowledged.insert(id, waiting);
+        self.directions.unacknowledged.add(id, waiting);
         self.say(now, id);
     }
 
     pub(super) fn handle_ack(&mut self, now: Time, station: Station, id: RequestId) {
-        let waiting = self.directions.unacknowledged.get(&id);
+        let waiting = self.directions.unacknowledged.get(id);
         if waiting.is_none_or(|waiting| waiting.to != station) {
             return;
         }
-        let Some(done) = self.directions.unacknowledged.remove(&id) else { return };
-        let Some(exchange) = done.then.and_then(|id| self.directions.exchanges.get_mut(&id)) else {
-            return;
-        };
-        exchange.answered = Some(now);
+        let Some(done) = self.directions.unacknowledged.remove(id) else { return };
+        let answered = done.then.and_then(|id| self.directions.exchanges.answered(now, id));
+        let Some(exchange) = answered else { return };
         if let (Some(request), Some(direction)) = (exchange.answers, exchange.for_initiator.clone())
         {
             let to = terminal(exchange.initiator);
@@ -463,49 +417,45 @@ impl Coordinator {
     /// The station has proved where it is: it is told what it could not be told
     /// there before.
     pub(super) fn tell_what_waited(&mut self, now: Time, station: Station) {
-        let unsaid = |waiting: &&mut Unacknowledged| waiting.to == station && waiting.unsaid;
-        for waiting in self.directions.unacknowledged.values_mut().filter(unsaid) {
-            waiting.backoff = Backoff::patient(now, &Rtt::default());
+        for id in self.directions.unacknowledged.of_station(station) {
+            self.directions.unacknowledged.change(id, |waiting| {
+                if waiting.unsaid {
+                    waiting.backoff = Backoff::patient(now, &Rtt::default());
+                }
+            });
         }
         self.resend(now);
     }
 
     /// Repeats what has not been acknowledged, and gives up on who is silent.
     pub(super) fn resend(&mut self, now: Time) {
-        let due: Vec<_> = self
-            .directions
-            .unacknowledged
-            .iter()
-            .filter(|(_, waiting)| waiting.backoff.is_due(now))
-            .map(|(id, _)| *id)
-            .collect();
-        for request in due {
-            let Some(waiting) = self.directions.unacknowledged.get_mut(&request) else { continue };
+        for request in self.directions.unacknowledged.due(now) {
+            let Some(waiting) = self.directions.unacknowledged.get(request) else { continue };
             if waiting.backoff.copies() >= MOST_COPIES {
-                let given_up = self.directions.unacknowledged.remove(&request);
+                let given_up = self.directions.unacknowledged.remove(request);
                 self.given_up(given_up.and_then(|waiting| waiting.then));
                 continue;
             }
             self.say(now, request);
         }
-        self.directions.exchanges.retain(|_, exchange| {
-            now.since(exchange.answered.unwrap_or(exchange.began)) < REMEMBERED
-        });
+        self.directions.exchanges.forget_past(now);
     }
 
     fn say(&mut self, now: Time, request: RequestId) {
-        let Some(waiting) = self.directions.unacknowledged.get_mut(&request) else { return };
-        waiting.backoff.sent(now, &mut self.rng);
-        let (to, body) = (waiting.to, waiting.body.clone());
-        let said = self.tell(to, &Signal { request, body });
-        if let Some(waiting) = self.directions.unacknowledged.get_mut(&request) {
-            waiting.unsaid &= !said;
+        let rng = &mut self.rng;
+        let told = self.directions.unacknowledged.change(request, |waiting| {
+            waiting.backoff.sent(now, rng);
+            (waiting.to, waiting.body.clone())
+        });
+        let Some((to, body)) = told else { return };
+        if self.tell(to, &Signal { request, body }) {
+            self.directions.unacknowledged.change(request, |waiting| waiting.unsaid = false);
         }
     }
 
     /// The responder does not answer: so the initiator learns.
     fn given_up(&mut self, exchange: Option<ExchangeId>) {
-        let Some(exchange) = exchange.and_then(|id| self.directions.exchanges.remove(&id)) else {
+        let Some(exchange) = exchange.and_then(|id| self.directions.exchanges.remove(id)) else {
             return;
         };
         let initiator = terminal(exchange.initiator);

@@ -13,8 +13,9 @@ use crate::wire::{RegistrationRequest, RequestId, Target};
 /// A node in one of its roles: what has a session and a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Station {
-    pub(super) key: PublicKey,
+    /// First, so that the few relays stand together.
     pub(super) role: MemberRole,
+    pub(super) key: PublicKey,
 }
 
 /// Directions remembered for a station, so that its next move can renew them.
@@ -134,9 +135,10 @@ impl Members {
 
     /// The stations in one role that are present, in the order of their keys.
     pub(super) fn present(&self, role: MemberRole) -> impl Iterator<Item = (Station, &Presence)> {
+        let first = Station { role, key: PublicKey::from_bytes([0; 32]) };
         self.stations
-            .iter()
-            .filter(move |(station, _)| station.role == role)
+            .range(first..)
+            .take_while(move |(station, _)| station.role == role)
             .filter_map(|(station, state)| Some((*station, state.presence.as_ref()?)))
     }
 

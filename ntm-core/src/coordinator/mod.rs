@@ -6,11 +6,13 @@
 //! - `members`: who belongs to the domain; `membership`: changing that.
 //! - `sessions`: keys with each node; `registration`: where it is, `presence`:
 //!   what is known of that place.
-//! - `direction`: the route decision and its exchange; `relays`: tickets.
+//! - `direction`: the route decision and its exchange; `exchanges`: what is under
+//!   way of it; `relays`: tickets.
 
 mod config;
 mod direction;
 mod event;
+mod exchanges;
 mod members;
 mod membership;
 mod presence;
@@ -26,7 +28,8 @@ pub use event::{CoordinatorEvent, Failure};
 pub use membership::MembershipError;
 pub use status::{CoordinatorStatus, MemberStatus, PresenceStatus};
 
-use direction::{Directions, ExchangeId};
+use direction::Directions;
+use exchanges::ExchangeId;
 use members::{Members, Station};
 use sessions::Sessions;
 
