@@ -77,3 +77,7 @@ rows times="1" jobs="2":
 bench-throughput *arguments:
     cargo build --release --locked -p ntm -p ntm-bench
     target/release/ntm-bench throughput {{arguments}}
+
+# What a move costs among 100, 1,000 and 10,000 simulated terminals: a table, and a plot in FILE (SVG).
+scale file="target/scale.svg":
+    cargo run --release --locked -p ntm-sim --example scale -- {{file}}

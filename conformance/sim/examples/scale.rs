@@ -4,6 +4,8 @@
 //! Prints a table, and writes a plot where told to:
 //! `cargo run --release -p ntm-sim --example scale -- FILE.svg [COUNT …]`
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a command")]
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

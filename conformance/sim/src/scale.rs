@@ -1,10 +1,12 @@
 //! Many terminals, of which some move every second: what a move costs, and whether
 //! that depends on how many there are.
 
+mod plot;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use ntm_core::Time;
+pub use plot::plot;
 
 use crate::{Attachment, HostId, Nat, NatId, Setup, Signalled, World, inner_packet};
 
@@ -107,7 +109,7 @@ impl Crowd {
     /// Where a terminal is next: in a network of the kind that it always is in.
     fn spot(&mut self, nth: usize) -> Attachment {
         self.moves += 1;
-        if nth % 3 == 0 {
+        if nth.is_multiple_of(3) {
             return Attachment::global(numbered(11, self.moves));
         }
         let nat = self.nats[(nth + self.moves) % self.nats.len()];
@@ -168,11 +170,6 @@ impl Crowd {
         self.world.host(self.dc).spent
     }
 
-    /// The time in the crowd's world.
-    pub fn now(&self) -> Time {
-        self.world.now()
-    }
-
     /// Stays for `seconds`, moves for as long, and says what a move has cost.
     pub fn cost(&mut self, seconds: u32, mut progress: impl FnMut(&str)) -> Cost {
         progress("settling");
@@ -218,61 +215,4 @@ impl Crowd {
         let hears = |nth: &usize| !self.world.host(self.terminals[*nth]).received.is_empty();
         (0..self.terminals.len()).filter(|nth| !hears(nth)).count()
     }
-}
-
-/// The signalling of a move over the number of terminals, as a picture (SVG).
-pub fn plot(costs: &[Cost]) -> String {
-    const WIDTH: f64 = 640.0;
-    const HEIGHT: f64 = 360.0;
-    const MARGIN: f64 = 60.0;
-    let (bottom, right) = (HEIGHT - MARGIN, WIDTH - MARGIN);
-    let decades = |terminals: usize| (terminals.max(1) as f64).log10();
-    let all: Vec<f64> = costs.iter().map(|cost| decades(cost.terminals)).collect();
-    let (first, last) = (
-        all.iter().copied().fold(f64::INFINITY, f64::min),
-        all.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-    );
-    let streams: [(&str, &str, fn(&Cost) -> PerMove); 3] = [
-        ("terminals", "#1f77b4", |cost| cost.of_terminals),
-        ("coordinator", "#d62728", |cost| cost.of_coordinator),
-        ("relays", "#2ca02c", |cost| cost.of_relays),
-    ];
-    let most = costs.iter().flat_map(|cost| streams.iter().map(|(.., of)| of(cost).datagrams));
-    let most = most.fold(1.0, f64::max).ceil();
-    let x = |cost: &Cost| {
-        let share = (decades(cost.terminals) - first) / (last - first).max(0.1);
-        MARGIN + (right - MARGIN) * share
-    };
-    let y = |datagrams: f64| bottom - (bottom - MARGIN) * datagrams.max(0.0) / most;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-         <text x=\"{MARGIN}\" y=\"24\" font-size=\"14\">Signalling datagrams of a move</text>\n\
-         <path d=\"M{MARGIN} {MARGIN}V{bottom}H{right}\" fill=\"none\" stroke=\"black\"/>\n\
-         <text x=\"{0}\" y=\"{MARGIN}\" text-anchor=\"end\">{most}</text>\n\
-         <text x=\"{0}\" y=\"{bottom}\" text-anchor=\"end\">0</text>\n",
-        MARGIN - 6.0,
-    );
-    for cost in costs {
-        svg += &format!(
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
-            x(cost),
-            bottom + 16.0,
-            cost.terminals
-        );
-    }
-    for (nth, (name, colour, of)) in streams.iter().enumerate() {
-        let points: Vec<String> = costs
-            .iter()
-            .map(|cost| format!("{:.1},{:.1}", x(cost), y(of(cost).datagrams)))
-            .collect();
-        svg += &format!(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>\n\
-             <text x=\"{}\" y=\"40\" fill=\"{colour}\">{name}</text>\n",
-            points.join(" "),
-            MARGIN + 100.0 * nth as f64
-        );
-    }
-    svg + "</svg>\n"
 }
