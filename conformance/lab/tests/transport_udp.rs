@@ -109,10 +109,16 @@ mod linux {
 
     fn an_address_without_a_route_is_named() {
         let net = Net::new("no_route");
+        let good = TxPacket::run(b"aab", 2, net.peer_at("10.0.0.11").into());
         for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
             let to: SocketAddr = to.parse().unwrap();
-            let error = net.send(&[TxPacket::new(b"lost", to.into())]).unwrap_err();
+            let mut batch = [good; 9];
+            batch[4] = TxPacket::run(b"lost", 2, to.into());
+            assert_eq!(net.send(&batch).unwrap(), 4);
+            let error = net.send(&batch[4..]).unwrap_err();
             assert_eq!(Errno::from_io_error(&error), Some(Errno::NETUNREACH));
+            assert_eq!(net.send(&batch[5..]).unwrap(), 4);
+            net.receive(8 * 2);
         }
     }
 

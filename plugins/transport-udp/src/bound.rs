@@ -1,25 +1,24 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use ntm_core::plugin::RxSlot;
-use quinn_udp::{Transmit, UdpSocketState};
+use quinn_udp::UdpSocketState;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Config;
+use crate::message::{Message, Messages};
 use crate::os;
 use crate::recv;
-use crate::send::Message;
 
 /// One bound, tuned, non-blocking socket.
 pub(crate) struct Bound {
     socket: Socket,
-    state: ArcSwap<UdpSocketState>,
+    calls: os::Calls,
     families: Families,
+    gso: usize,
     gro: usize,
     receive_buffer: usize,
     send_buffer: usize,
@@ -52,8 +51,9 @@ impl Bound {
         Ok(Self {
             receive_buffer: receive_buffer(&socket, config.receive_buffer),
             send_buffer: send_buffer(&socket, config.send_buffer),
+            gso: state.max_gso_segments(),
+            calls: os::Calls::new(state, &socket, config),
             socket,
-            state: ArcSwap::from_pointee(state),
             families,
             gro,
         })
@@ -70,41 +70,26 @@ impl Bound {
         addr.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Sends one message in one call.
-    pub(crate) fn send(&self, message: &Message<'_>) -> io::Result<()> {
-        let to = self.families.destination(message.to);
-        if let Some(pin) = message.pin {
-            return os::send_pinned(&self.state.load(), &self.socket, to, message, pin);
-        }
-        let transmit = Transmit {
-            destination: to,
-            ecn: message.ecn,
-            contents: message.contents,
-            segment_size: message.segment.map(usize::from),
-            src_ip: None,
-        };
-        let result = self.state.load().try_send((&self.socket).into(), &transmit);
-        if let Err(error) = &result
-            && matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::IO))
-        {
-            self.forget_refusal();
-        }
-        result
+    /// Sends as many messages as one call takes; an error is about the first.
+    pub(crate) fn send(&self, messages: Messages<'_>) -> io::Result<usize> {
+        let messages = messages.map(|it| Message { to: self.families.destination(it.to), ..it });
+        self.calls.send(&self.socket, messages)
     }
 
-    /// Fills slots with one batch.
+    /// Fills slots with what one call gives.
     pub(crate) fn recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
-        recv::recv(&self.state.load(), &self.socket, slots)
+        recv::skip_passing(|| self.calls.receive(&self.socket, slots))
     }
 
-    /// The largest number of datagrams in one call, as the system has it.
+    /// The largest number of datagrams in one message, as the system has it.
     pub(crate) fn gso_segments(&self) -> usize {
-        self.state.load().max_gso_segments()
+        self.gso
     }
 
     /// Its part of what `ntm status` shows.
     pub(crate) fn facts(&self, config: &Config) -> Vec<(String, String)> {
         [
+            ("batch", self.calls.most().to_string()),
             ("families", self.families.to_string()),
             ("gro segments", self.gro.to_string()),
             ("receive buffer", granted(self.receive_buffer, config.receive_buffer)),
@@ -112,29 +97,6 @@ impl Bound {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
-    }
-
-    /// Says so where the buffers are smaller than asked for.
-    pub(crate) fn log_clamps(&self, config: &Config) {
-        for (which, got, asked) in [
-            ("receive", self.receive_buffer, config.receive_buffer),
-            ("send", self.send_buffer, config.send_buffer),
-        ] {
-            if got < clamp_free(asked) {
-                tracing::info!("UDP {which} buffer: {}", granted(got, asked));
-            }
-        }
-    }
-
-    /// quinn-udp takes `EINVAL` and `EIO` for an old kernel and from then on
-    /// sends no ECN bits over IPv4. Both also come from a single bad
-    /// destination, so its memory is replaced by one without that experience.
-    fn forget_refusal(&self) {
-        let fresh = Socket::new(self.families.domain(), Type::DGRAM, Some(Protocol::UDP))
-            .and_then(|scratch| UdpSocketState::new((&scratch).into()));
-        if let Ok(state) = fresh {
-            self.state.store(Arc::new(state));
-        }
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Config {
     pub gso: bool,
     /// Take runs of datagrams from the kernel in one buffer where it can (GRO).
     pub gro: bool,
+    /// Give the kernel several messages in one call and take several from it,
+    /// where it can (`sendmmsg`, `recvmmsg`).
+    pub batch: bool,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             send_buffer: BUFFER,
             gso: true,
             gro: true,
+            batch: true,
         }
     }
 }

@@ -62,14 +62,7 @@ impl Lane for UdpLane {
     fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
         let bound = self.bound.load();
         let bound = bound.as_ref().ok_or_else(error::closed)?;
-        for (taken, packet) in packets.iter().enumerate() {
-            match send::send(packet, &self.gso, |message| bound.send(message)) {
-                Ok(()) => {}
-                Err(error) if taken == 0 => return Err(error),
-                Err(_) => return Ok(taken),
-            }
-        }
-        Ok(packets.len())
+        send::send(packets, &self.gso, |messages| bound.send(messages))
     }
 
     fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {

@@ -20,9 +20,14 @@ use crate::send::Gso;
 /// elsewhere the interface follows from the destination. A pin whose address or
 /// interface is gone is sent once more without it.
 ///
+/// # What marks a datagram
+///
+/// [`TxPacket::ecn`] everywhere; [`TxPacket::dscp`] on Linux, elsewhere it
+/// stays 0.
+///
 /// # What a run may come to
 ///
-/// With GSO off, or when it is longer than one call can carry, a run goes out in
+/// With GSO off, or when it is longer than one message can be, a run goes out in
 /// parts; one that was stopped on the way counts as not taken.
 ///
 /// # What a slot needs
@@ -31,6 +36,8 @@ use crate::send::Gso;
 ///
 /// [`TxPacket::local`]: ntm_core::plugin::TxPacket::local
 /// [`TxPacket::ifindex`]: ntm_core::plugin::TxPacket::ifindex
+/// [`TxPacket::ecn`]: ntm_core::plugin::TxPacket::ecn
+/// [`TxPacket::dscp`]: ntm_core::plugin::TxPacket::dscp
 pub struct Udp {
     config: Config,
     addr: SocketAddr,
@@ -64,7 +71,6 @@ impl Udp {
         let first = first?;
         let addr = first.addr()?;
         let gso = Arc::new(Gso::new(if config.gso { first.gso_segments() } else { 1 }));
-        first.log_clamps(config);
         let mut sockets = vec![first];
         if lanes > 1 {
             sockets[0].share(true)?;
@@ -74,7 +80,12 @@ impl Udp {
         }
         let lanes: io::Result<_> =
             sockets.into_iter().map(|it| Ok(Arc::new(UdpLane::new(it, gso.clone())?))).collect();
-        Ok(Self { config: config.clone(), addr, lanes: lanes?, gso, closed: Mutex::new(false) })
+        let udp =
+            Self { config: config.clone(), addr, lanes: lanes?, gso, closed: Mutex::new(false) };
+        let in_use: Vec<_> =
+            udp.facts().into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        tracing::info!("listening at UDP {addr}; {}", in_use.join("; "));
+        Ok(udp)
     }
 
     /// Binds new sockets beside the old ones, then puts each in its place.

@@ -4,14 +4,14 @@
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    BUFFER_ACCOUNTING, BUFFER_LIMIT, ReadySet, drop_timestamps, force_receive_buffer,
-    force_send_buffer, send_pinned, stop_gro,
+    BUFFER_ACCOUNTING, BUFFER_LIMIT, Calls, ReadySet, drop_timestamps, force_receive_buffer,
+    force_send_buffer, stop_gro,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use other::{
-    BUFFER_ACCOUNTING, BUFFER_LIMIT, ReadySet, drop_timestamps, force_receive_buffer,
-    force_send_buffer, send_pinned, stop_gro,
+    BUFFER_ACCOUNTING, BUFFER_LIMIT, Calls, ReadySet, drop_timestamps, force_receive_buffer,
+    force_send_buffer, stop_gro,
 };

@@ -1,14 +1,19 @@
-use std::io;
-use std::net::SocketAddr;
+use std::array;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use quinn_udp::{Transmit, UdpSocketState};
+use arc_swap::ArcSwap;
+use ntm_core::plugin::{Addr, RxSlot};
+use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::event::kqueue::{Event, EventFilter, EventFlags, kevent, kqueue};
-use socket2::Socket;
+use rustix::io::Errno;
+use socket2::{Protocol, Socket, Type};
 
-use crate::send::{Message, Pin};
+use crate::Config;
+use crate::message::Message;
 
 /// A buffer is as large as it says.
 pub(crate) const BUFFER_ACCOUNTING: usize = 1;
@@ -51,23 +56,83 @@ impl AsFd for ReadySet {
     }
 }
 
-/// Sends one message from the pinned source. An interface cannot be named here:
-/// the system chooses it by the destination.
-pub(crate) fn send_pinned(
-    state: &UdpSocketState,
-    socket: &Socket,
-    to: SocketAddr,
-    message: &Message<'_>,
-    pin: Pin,
-) -> io::Result<()> {
-    let transmit = Transmit {
-        destination: to,
-        ecn: message.ecn,
-        contents: message.contents,
-        segment_size: message.segment.map(usize::from),
-        src_ip: pin.source,
-    };
-    state.try_send(socket.into(), &transmit)
+/// quinn-udp's calls: one message each, without DSCP.
+pub(crate) struct Calls(ArcSwap<UdpSocketState>);
+
+impl Calls {
+    pub(crate) fn new(state: UdpSocketState, _socket: &Socket, _config: &Config) -> Self {
+        Self(ArcSwap::from_pointee(state))
+    }
+
+    /// Messages in one call, at most.
+    pub(crate) fn most(&self) -> usize {
+        1
+    }
+
+    /// Sends the first message. An interface cannot be named here: the system
+    /// chooses it by the destination.
+    pub(crate) fn send<'a>(
+        &self,
+        socket: &Socket,
+        mut messages: impl Iterator<Item = Message<'a>>,
+    ) -> io::Result<usize> {
+        let Some(message) = messages.next() else { return Ok(0) };
+        let transmit = Transmit {
+            destination: message.to,
+            ecn: EcnCodepoint::from_bits(message.ecn),
+            contents: message.contents,
+            segment_size: message.segment.map(usize::from),
+            src_ip: message.pin.and_then(|pin| pin.source),
+        };
+        let result = self.0.load().try_send(socket.into(), &transmit);
+        if let Err(error) = &result
+            && matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::IO))
+        {
+            self.forget_refusal(socket);
+        }
+        result.map(|()| 1)
+    }
+
+    /// Fills slots with what one call gives.
+    pub(crate) fn receive(&self, socket: &Socket, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+        let lent = slots.len().min(BATCH_SIZE);
+        if lent == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut lenders = slots.iter_mut();
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            array::from_fn(|_| IoSliceMut::new(lenders.next().map_or(&mut [], RxSlot::buffer)));
+        let filled = self.0.load().recv(socket.into(), &mut buffers[..lent], &mut metas)?;
+        for (slot, meta) in slots.iter_mut().zip(&metas[..filled]) {
+            describe(slot, meta);
+        }
+        Ok(filled)
+    }
+
+    /// quinn-udp takes `EINVAL` and `EIO` for an old kernel and from then on
+    /// sends no ECN bits over IPv4. Both also come from a single bad
+    /// destination, so its memory is replaced by one without that experience.
+    fn forget_refusal(&self, socket: &Socket) {
+        let fresh = socket
+            .local_addr()
+            .and_then(|addr| Socket::new(addr.domain(), Type::DGRAM, Some(Protocol::UDP)))
+            .and_then(|scratch| UdpSocketState::new((&scratch).into()));
+        if let Ok(state) = fresh {
+            self.0.store(Arc::new(state));
+        }
+    }
+}
+
+fn describe(slot: &mut RxSlot<'_>, meta: &RecvMeta) {
+    let is_run = meta.stride < meta.len;
+    slot.fill(meta.len, if is_run { meta.stride.try_into().unwrap_or(0) } else { 0 });
+    let mut remote = meta.addr;
+    remote.set_ip(remote.ip().to_canonical());
+    slot.remote = remote.into();
+    slot.local = meta.dst_ip.map_or(Addr::NONE, |ip| ip.to_canonical().into());
+    slot.ifindex = meta.interface_index.unwrap_or(0);
+    slot.ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
 }
 
 /// Nothing was asked for.

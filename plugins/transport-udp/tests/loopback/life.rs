@@ -56,7 +56,8 @@ fn what_is_open_says_where_it_listens_and_how() {
     assert!(udp.local_addrs()[0].ip().is_unspecified() && port(&udp) != 0);
     let facts = udp.facts();
     let keys: BTreeSet<_> = facts.iter().map(|(key, _)| key.as_str()).collect();
-    let expected = ["families", "gro segments", "gso segments", "receive buffer", "send buffer"];
+    let expected =
+        ["batch", "families", "gro segments", "gso segments", "receive buffer", "send buffer"];
     assert_eq!(keys, BTreeSet::from(expected));
     assert!(facts.contains(&("families".into(), "IPv4 and IPv6".into())));
 }

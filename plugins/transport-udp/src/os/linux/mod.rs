@@ -1,17 +1,25 @@
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+mod control;
+mod name;
+mod receive;
+mod send;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::libc;
+use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{ReceiveTimestampns, UdpGroSegment};
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt};
+use ntm_core::plugin::RxSlot;
 use quinn_udp::UdpSocketState;
 use rustix::event::epoll;
 use rustix::net::sockopt;
 use socket2::Socket;
 
-use crate::send::{Message, Pin};
+use crate::Config;
+use crate::message::Message;
+
+/// Messages in one call: enough to share its cost, few enough for the stack.
+const MOST: usize = 64;
 
 /// The kernel doubles what was asked for, to account for its own bookkeeping.
 pub(crate) const BUFFER_ACCOUNTING: usize = 2;
@@ -43,70 +51,50 @@ impl AsFd for ReadySet {
     }
 }
 
-/// Sends one message from the pinned source and interface. quinn-udp cannot
-/// name an interface, and would take a stale IPv6 pin for an old kernel.
-pub(crate) fn send_pinned(
-    _state: &UdpSocketState,
-    socket: &Socket,
-    to: SocketAddr,
-    message: &Message<'_>,
-    pin: Pin,
-) -> io::Result<()> {
-    let ecn = message.ecn.map_or(0, |ecn| ecn as u8);
-    let (v4, v6, segment);
-    let mut control = Vec::with_capacity(3);
-    let class = i32::from(ecn);
-    if to.ip().to_canonical().is_ipv4() {
-        v4 = pin_v4(pin)?;
-        control.push(ControlMessage::Ipv4PacketInfo(&v4));
-        control.push(ControlMessage::Ipv4Tos(&ecn));
-    } else {
-        v6 = pin_v6(pin)?;
-        control.push(ControlMessage::Ipv6PacketInfo(&v6));
-        control.push(ControlMessage::Ipv6TClass(&class));
+/// The system calls that move datagrams.
+pub(crate) struct Calls {
+    /// Messages in one call.
+    most: usize,
+}
+
+impl Calls {
+    /// Whether the kernel takes several messages at once is tried: a sandbox may
+    /// forbid what every kernel has.
+    pub(crate) fn new(_state: UdpSocketState, socket: &Socket, config: &Config) -> Self {
+        let many = config.batch && send::takes_many(socket) && receive::gives_many(socket);
+        Self { most: if many { MOST } else { 1 } }
     }
-    if let Some(bytes) = message.segment {
-        segment = bytes;
-        control.push(ControlMessage::UdpGsoSegments(&segment));
+
+    /// Messages in one call, at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
-    let contents = [IoSlice::new(message.contents)];
-    let to = SockaddrStorage::from(to);
+
+    /// Sends as many messages as one call takes; an error is about the first.
+    pub(crate) fn send<'a>(
+        &self,
+        socket: &Socket,
+        messages: impl Iterator<Item = Message<'a>>,
+    ) -> io::Result<usize> {
+        send::send(socket.as_fd(), messages.take(self.most))
+    }
+
+    /// Fills slots with what one call gives.
+    pub(crate) fn receive(&self, socket: &Socket, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+        let lent = slots.len().min(self.most);
+        receive::receive(socket.as_fd(), &mut slots[..lent])
+    }
+}
+
+/// The result of a system call, made again for as long as a signal interrupts it.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
-        match sendmsg(socket.as_raw_fd(), &contents, &control, MsgFlags::empty(), Some(&to)) {
-            Ok(_) => return Ok(()),
+        match Errno::result(call()) {
+            Ok(result) => return Ok(result.unsigned_abs()),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
-}
-
-fn pin_v4(pin: Pin) -> io::Result<libc::in_pktinfo> {
-    let source = match pin.source.map(|ip| ip.to_canonical()) {
-        Some(IpAddr::V4(ip)) => ip,
-        Some(IpAddr::V6(_)) => return Err(Errno::EADDRNOTAVAIL.into()),
-        None => Ipv4Addr::UNSPECIFIED,
-    };
-    Ok(libc::in_pktinfo {
-        ipi_ifindex: index(pin)?,
-        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
-        ipi_addr: libc::in_addr { s_addr: 0 },
-    })
-}
-
-fn pin_v6(pin: Pin) -> io::Result<libc::in6_pktinfo> {
-    let source = match pin.source.map(|ip| ip.to_canonical()) {
-        Some(IpAddr::V6(ip)) => ip,
-        Some(IpAddr::V4(_)) => return Err(Errno::EADDRNOTAVAIL.into()),
-        None => Ipv6Addr::UNSPECIFIED,
-    };
-    Ok(libc::in6_pktinfo {
-        ipi6_ifindex: index(pin)?,
-        ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-    })
-}
-
-fn index<T: TryFrom<u32>>(pin: Pin) -> io::Result<T> {
-    pin.ifindex.try_into().map_err(|_| Errno::ENODEV.into())
 }
 
 /// quinn-udp asks for a receive time with every datagram; nobody here reads it.
@@ -135,11 +123,12 @@ pub(crate) fn force_send_buffer(socket: &Socket, bytes: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use nix::sys::socket::sockopt::Ipv4RecvErr;
-    use ntm_core::plugin::{RxSlot, TxPacket};
+    use ntm_core::plugin::TxPacket;
 
     use super::*;
-    use crate::Config;
     use crate::bound::Bound;
     use crate::send::{Gso, send};
 
@@ -172,7 +161,7 @@ mod tests {
         let data: Vec<u8> = (0..200).flat_map(|number| [number; 10]).collect();
         let mut packet = TxPacket::run(&data, 10, own.into());
         packet.ecn = 1;
-        send(&packet, &gso, |message| bound.send(message)).unwrap();
+        send(&[packet], &gso, |messages| bound.send(messages)).unwrap();
         let expected: Vec<_> = data.chunks(10).map(|it| (it.to_vec(), 1)).collect();
         assert_eq!(drain(&bound), expected);
         assert_eq!(gso.segments(), 1);
@@ -186,9 +175,9 @@ mod tests {
         let (gone, nobody) = loopback();
         drop(gone);
         let to = |addr: SocketAddr| TxPacket::new(b"hello", addr.into());
-        send(&to(nobody), &Gso::new(1), |message| bound.send(message)).unwrap();
+        send(&[to(nobody)], &Gso::new(1), |messages| bound.send(messages)).unwrap();
         assert_eq!(drain(&bound), []);
-        send(&to(own), &Gso::new(1), |message| bound.send(message)).unwrap();
+        send(&[to(own)], &Gso::new(1), |messages| bound.send(messages)).unwrap();
         assert_eq!(drain(&bound), [(b"hello".to_vec(), 0)]);
     }
 }
