@@ -115,13 +115,16 @@ fn download(left: &End, right: &End, version: usize) {
     let address = (right.addresses[version], 0);
     let listener = right.ns.run(|| TcpListener::bind(address)).unwrap();
     let address = listener.local_addr().unwrap();
+    // The listener's kernel answers without the listener.
+    let connect = || TcpStream::connect_timeout(&address, PATIENCE);
+    let mut sender = left.ns.run(connect).unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut stream = left.ns.run(|| TcpStream::connect(address)).unwrap();
-            stream.set_write_timeout(Some(PATIENCE)).unwrap();
-            stream.write_all(&file).unwrap();
+            sender.set_write_timeout(Some(PATIENCE)).unwrap();
+            sender.write_all(&file).unwrap();
+            drop(sender);
         });
-        let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut received = Vec::with_capacity(file.len());
         stream.read_to_end(&mut received).unwrap();

@@ -66,7 +66,7 @@ impl Device {
             .first()
             .map_or(Offload::NONE, |fd| negotiate(wanted, |flags| open::set_offload(fd, flags)));
         let shared = Arc::new(Shared::new(offload));
-        tracing::info!("{name} moves super-packets of: {}", shared.text());
+        tracing::info!("super-packets on {name}: {}", shared.text());
         let index = if_nametoindex(name.as_str())
             .map_err(|errno| cannot_open(&name, Errno::from_raw_os_error(errno as i32)))?;
         let netlink = Netlink::open().map_err(|errno| cannot_open(&name, errno))?;
