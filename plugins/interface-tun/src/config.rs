@@ -21,11 +21,11 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 pub enum SuperPackets {
     /// None: one packet a call.
-    #[default]
     None,
     /// Those of TCP.
     Tcp,
     /// Those of TCP and UDP.
+    #[default]
     Full,
 }
 
