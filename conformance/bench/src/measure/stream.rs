@@ -9,11 +9,20 @@ use serde_json::Value;
 
 use crate::bed::{finish, program};
 
-/// iperf3 at both ends; its server runs until this is dropped.
+/// iperf3 at both ends.
 pub(crate) struct Streams<'a> {
-    left: &'a Netns,
-    to: Ipv4Addr,
-    congestion: String,
+    pub(crate) left: &'a Netns,
+    pub(crate) right: &'a Netns,
+    /// Right's address.
+    pub(crate) to: Ipv4Addr,
+    /// What the kernel calls the senders' congestion control.
+    pub(crate) congestion: &'a str,
+}
+
+/// Streams that are under way, for so many seconds.
+pub(crate) struct RunningStreams {
+    client: Process,
+    seconds: u32,
     _server: Process,
 }
 
@@ -34,49 +43,50 @@ pub(crate) struct Sum {
     pub(crate) retransmits: f64,
 }
 
-impl<'a> Streams<'a> {
-    /// `congestion` is what the kernel calls the senders' congestion control.
-    ///
-    /// # Errors
-    /// iperf3 is not installed, or does not listen.
-    pub(crate) fn new(
-        left: &'a Netns,
-        right: (&Netns, Ipv4Addr),
-        congestion: &str,
-    ) -> Result<Self> {
-        let mut command = Command::new(program("iperf3")?);
-        command.args(["--server", "--forceflush", "--bind", &right.1.to_string()]);
-        let server = Process::start(right.0, command)?;
-        server.wait_for_line("Server listening", Duration::from_secs(5))?;
-        Ok(Self { left, to: right.1, congestion: congestion.to_owned(), _server: server })
-    }
-
+impl Streams<'_> {
     /// Starts so many streams.
     ///
     /// # Errors
-    /// iperf3 cannot be started.
+    /// iperf3 is not installed, or does not start.
     pub(crate) fn start(
         &self,
         streams: u32,
         direction: Direction,
         seconds: u32,
-    ) -> Result<Process> {
-        let mut command = Command::new(program("iperf3")?);
+    ) -> Result<RunningStreams> {
+        let iperf3 = program("iperf3")?;
+        // One for each run: between two it does not listen.
+        let mut command = Command::new(&iperf3);
+        command.args(["--server", "--one-off", "--forceflush", "--bind", &self.to.to_string()]);
+        let server = Process::start(self.right, command)?;
+        server.wait_for_line("Server listening", Duration::from_secs(5))?;
+        let mut command = Command::new(iperf3);
         command.args(["--client", &self.to.to_string(), "--json", "--interval", "0"]);
         command.args(["--time", &seconds.to_string(), "--parallel", &streams.to_string()]);
-        command.args(["--congestion", &self.congestion]);
+        command.args(["--congestion", self.congestion]);
         if direction == Direction::Back {
             command.arg("--reverse");
         }
-        Process::start(self.left, command)
+        let client = Process::start(self.left, command)?;
+        Ok(RunningStreams { client, seconds, _server: server })
     }
 
-    /// Waits for the end of streams that run for so long.
+    /// All of it.
     ///
     /// # Errors
     /// iperf3 fails.
-    pub(crate) fn finish(client: Process, seconds: u32) -> Result<Sum> {
-        let said = finish(client, Duration::from_secs(u64::from(seconds) + 20))?;
+    pub(crate) fn run(&self, streams: u32, direction: Direction, seconds: u32) -> Result<Sum> {
+        self.start(streams, direction, seconds)?.finish()
+    }
+}
+
+impl RunningStreams {
+    /// Waits for their end.
+    ///
+    /// # Errors
+    /// iperf3 fails.
+    pub(crate) fn finish(self) -> Result<Sum> {
+        let said = finish(self.client, Duration::from_secs(u64::from(self.seconds) + 20))?;
         let report: Value =
             serde_json::from_str(&said).map_err(|error| Error::Wrong(error.to_string()))?;
         if let Some(error) = report["error"].as_str() {
@@ -91,13 +101,5 @@ impl<'a> Streams<'a> {
             bits_per_second: read("sum_received", "bits_per_second")?,
             retransmits: read("sum_sent", "retransmits")?,
         })
-    }
-
-    /// All of it.
-    ///
-    /// # Errors
-    /// iperf3 fails.
-    pub(crate) fn run(&self, streams: u32, direction: Direction, seconds: u32) -> Result<Sum> {
-        Self::finish(self.start(streams, direction, seconds)?, seconds)
     }
 }

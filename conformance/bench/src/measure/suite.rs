@@ -58,7 +58,8 @@ pub(crate) fn run(
     let times = echo::times(&bed.left, tunnel.right, plan.echoes, ECHO_INTERVAL)?;
     round_trips(&mut sample, &times, Metric::IdleMedian, Metric::IdleTail)?;
     say("TCP");
-    let streams = Streams::new(&bed.left, (&bed.right, tunnel.right), &plan.congestion)?;
+    let (left, right) = (&bed.left, &bed.right);
+    let streams = Streams { left, right, to: tunnel.right, congestion: &plan.congestion };
     tcp(&mut sample, &streams, tunnel, plan)?;
     say("round trips beside TCP");
     loaded(&mut sample, &streams, bed, tunnel, plan)?;
@@ -112,7 +113,7 @@ fn loaded(
     let window = Duration::from_secs(plan.seconds.into()).saturating_sub(RAMP * 3 / 2);
     let count = u16::try_from(window.as_millis()).unwrap_or(u16::MAX);
     let times = echo::times(&bed.left, tunnel.right, count, ECHO_INTERVAL)?;
-    let sum = Streams::finish(client, plan.seconds)?;
+    let sum = client.finish()?;
     round_trips(sample, &times, Metric::LoadedMedian, Metric::LoadedTail)?;
     sample.insert(Metric::LoadedTcp, sum.bits_per_second);
     sample.insert(Metric::LoadedRetransmits, sum.retransmits);
