@@ -81,3 +81,8 @@ bench-throughput *arguments:
 # What a move costs among 100, 1,000 and 10,000 simulated terminals: a table, and a plot in FILE (SVG).
 scale file="target/scale.svg":
     cargo run --release --locked -p ntm-sim --example scale -- {{file}}
+
+# A long transfer while an end moves every two seconds; arguments as of `ntm-bench moves`.
+bench-moves *arguments:
+    cargo build --release --locked -p ntm -p ntm-bench
+    target/release/ntm-bench moves {{arguments}}

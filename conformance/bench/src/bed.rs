@@ -40,6 +40,12 @@ pub(crate) struct Bed {
     pub(crate) hub: Netns,
     pub(crate) way: Way,
     pub(crate) cable: Cable,
+    /// Left's address on the cable.
+    pub(crate) left_address: Ipv4Addr,
+    /// Right's address on the cable.
+    pub(crate) right_address: Ipv4Addr,
+    /// Where both ends reach the hub.
+    pub(crate) hub_address: Ipv4Addr,
 }
 
 /// Of every cable, in bytes.
@@ -48,12 +54,18 @@ pub(crate) const CABLE_MTU: u32 = 1500;
 pub(crate) const INNER_MTU: u32 = 1400;
 
 const NEAR: [u8; 3] = [203, 0, 113];
+const OTHER: [u8; 3] = [192, 0, 2];
 const FAR: [u8; 3] = [198, 51, 100];
 
 impl Bed {
     pub(crate) fn new(way: Way, cable: Cable) -> Result<Self> {
         let (left, right, hub) = (Netns::new("left")?, Netns::new("right")?, Netns::new("hub")?);
-        let this = Self { left, right, hub, way, cable };
+        let (right_address, hub_address) = match way {
+            Way::Direct => (at(NEAR, 2), at(FAR, 2)),
+            Way::Relayed => (at(FAR, 1), at(NEAR, 254)),
+        };
+        let left_address = at(NEAR, 1);
+        let this = Self { left, right, hub, way, cable, left_address, right_address, hub_address };
         match way {
             Way::Direct => {
                 this.join((&this.left, "wire", at(NEAR, 1)), (&this.right, "wire", at(NEAR, 2)))?;
@@ -91,27 +103,37 @@ impl Bed {
         Ok(())
     }
 
-    /// Left's address on the cable.
-    pub(crate) fn left_address(&self) -> Ipv4Addr {
-        at(NEAR, 1)
+    /// The hub routes between the ends, and left has a second cable to it, which is
+    /// not in use.
+    pub(crate) fn routed() -> Result<Self> {
+        let mut this = Self::new(Way::Relayed, Cable::Offload)?;
+        this.way = Way::Direct;
+        let other = (&this.hub, "other", at(OTHER, 254));
+        this.join((&this.left, UPLINKS[1], at(OTHER, 1)), other)?;
+        this.leave(UPLINKS[1])?;
+        this.hub.set_sysctl("net.ipv4.ip_forward", 1)?;
+        Ok(this)
     }
 
-    /// Right's address on the cable.
-    pub(crate) fn right_address(&self) -> Ipv4Addr {
-        match self.way {
-            Way::Direct => at(NEAR, 2),
-            Way::Relayed => at(FAR, 1),
-        }
+    /// Left moves to its other cable, of [`UPLINKS`]: first it has no network, then
+    /// another address.
+    pub(crate) fn move_left(&self, from: usize, to: usize) -> Result<()> {
+        self.leave(UPLINKS[from])?;
+        let (interface, network) = (UPLINKS[to], [NEAR, OTHER][to]);
+        let netlink = self.left.netlink();
+        netlink.add_address(interface, net(at(network, 1), 24))?;
+        netlink.add_default_route(at(network, 254).into(), interface, 0)
     }
 
-    /// Where both ends reach the hub.
-    pub(crate) fn hub_address(&self) -> Ipv4Addr {
-        match self.way {
-            Way::Direct => at(FAR, 2),
-            Way::Relayed => at(NEAR, 254),
-        }
+    /// The cable itself stays in: news of carriers are up to a second late.
+    fn leave(&self, interface: &str) -> Result<()> {
+        self.left.netlink().flush_routes(interface)?;
+        self.left.netlink().flush_addresses(interface)
     }
 }
+
+/// Left's cables.
+pub(crate) const UPLINKS: [&str; 2] = ["wire", "spare"];
 
 /// Gives a tunnel's device, once it is there, its size and address, and sets it up.
 pub(crate) fn dress(machine: &Netns, device: &str, address: Ipv4Addr) -> Result<()> {

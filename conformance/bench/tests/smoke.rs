@@ -80,6 +80,24 @@ fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
 }
 
 #[test]
+fn a_transfer_survives_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("moves.json");
+    let program = ntm();
+    let (program, file) = (program.to_str().unwrap(), json.to_str().unwrap());
+    let output =
+        bench(&["moves", "--gib", "0.2", "--every", "0.2", "--ntm", program, "--json", file]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{told}");
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!(report["intact"], true);
+    assert_eq!(report["bytes"], 214_748_364);
+    assert!(!report["moves_s"].as_array().unwrap().is_empty(), "{told}");
+    assert!(report["memory_kib"]["left"][0].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn what_is_not_installed_is_told_and_left_out() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ntm-bench"));
     command.args(["throughput", "--quick", "--only", "nebula", "--ntm", "/bin/true"]);

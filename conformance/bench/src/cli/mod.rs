@@ -1,6 +1,8 @@
+mod moves;
 mod throughput;
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,6 +16,7 @@ Examples:
   ntm-bench throughput --list
   ntm-bench throughput --quick
   ntm-bench throughput --only none --only ntm --only nebula --json figures.json
+  ntm-bench moves --gib 1
 
 Exit codes:
   0  done
@@ -29,6 +32,8 @@ struct Cli {
 enum Command {
     /// How much goes through, how soon, and what it costs.
     Throughput(throughput::Throughput),
+    /// One long transfer while an end moves again and again.
+    Moves(moves::Moves),
 }
 
 /// Why the program ends; the numbers are those of `ntm`.
@@ -70,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
     sandbox::serve_if_called();
     let result = match Cli::parse().command {
         Command::Throughput(throughput) => throughput.execute(),
+        Command::Moves(moves) => moves.execute(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,9 +86,31 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Where tunnels keep their files; it ends with the sandbox.
+const FOLDER: &str = "/run/ntm-bench";
+
 /// Enters the sandbox. Outside it this does not return.
 fn enter() -> Result<(), Failure> {
     sandbox::try_enter().map_err(|refusal| Failure::new(Exit::Missing, refusal.to_string()))
+}
+
+/// A build of `ntm` that can be started from any folder: this one, or that beside
+/// this program.
+fn find_ntm(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("ntm"));
+    let program = named.map(Path::to_owned).or_else(beside);
+    let program = program.unwrap_or_else(|| PathBuf::from("ntm"));
+    std::fs::canonicalize(&program).map_err(|error| {
+        let program = program.display();
+        let message = format!("cannot find {program}: {error}; build it, or name another");
+        Failure::new(Exit::Missing, message)
+    })
+}
+
+fn write(file: &Path, content: String) -> Result<(), Failure> {
+    std::fs::write(file, content).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()))
+    })
 }
 
 /// Writes a line for the caller. A reader that has gone is no error.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, Failure, enter, progress, say};
+use super::{Exit, FOLDER, Failure, enter, find_ntm, progress, say, write};
 use crate::bed::{Bed, Cable, Way};
 use crate::measure::suite::{self, Plan};
 use crate::report::{Entry, Report};
@@ -67,9 +67,6 @@ pub(super) struct Throughput {
     plot: Option<PathBuf>,
 }
 
-/// Where tunnels keep their files; it ends with the sandbox.
-const FOLDER: &str = "/run/ntm-bench";
-
 impl Throughput {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let tunnels = self.chosen()?;
@@ -111,18 +108,8 @@ impl Throughput {
     }
 
     fn programs(&self) -> Result<Programs, Failure> {
-        let beside = || std::env::current_exe().ok().map(|own| own.with_file_name("ntm"));
-        let ntm = self.ntm.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("ntm"));
-        let find = |program: &Path| {
-            fs::canonicalize(program).map_err(|error| {
-                let message = format!(
-                    "cannot find {}: {error}; build it, or name another with `--ntm`",
-                    program.display()
-                );
-                Failure::new(Exit::Missing, message)
-            })
-        };
-        Ok(Programs { ntm: find(&ntm)?, null: self.ntm_null.as_deref().map(find).transpose()? })
+        let null = self.ntm_null.as_deref().map(|file| find_ntm(Some(file))).transpose()?;
+        Ok(Programs { ntm: find_ntm(self.ntm.as_deref())?, null })
     }
 
     fn plan(&self) -> Plan {
@@ -181,12 +168,6 @@ impl Throughput {
         }
         report
     }
-}
-
-fn write(file: &Path, content: String) -> Result<(), Failure> {
-    fs::write(file, content).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display()))
-    })
 }
 
 /// What the figures were taken on.

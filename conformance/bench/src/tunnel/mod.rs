@@ -62,15 +62,18 @@ const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 /// How long a tunnel may take until the first packet goes through.
 const START: Duration = Duration::from_secs(20);
 
+/// `ntm` as it is.
+pub(crate) const NTM: Tunnel = Tunnel {
+    name: "ntm",
+    what: "the cipher that both ends agree on",
+    version: None,
+    start: |context| ntm::start(context, &context.programs.ntm, ""),
+};
+
 /// All that can be measured, in the order of the tables.
 pub(crate) const ALL: [Tunnel; 9] = [
     Tunnel { name: "none", what: "no tunnel", version: None, start: none },
-    Tunnel {
-        name: "ntm",
-        what: "the cipher that both ends agree on",
-        version: None,
-        start: |context| ntm::start(context, &context.programs.ntm, ""),
-    },
+    NTM,
     Tunnel {
         name: "ntm-chacha",
         what: "ChaCha20-Poly1305",
@@ -205,7 +208,7 @@ impl Context<'_> {
 
     /// Both ends, with their names, addresses on the cable and addresses inside.
     fn ends(&self) -> [End<'_>; 2] {
-        let (left, right) = (self.bed.left_address(), self.bed.right_address());
+        let (left, right) = (self.bed.left_address, self.bed.right_address);
         [
             End { name: "left", machine: &self.bed.left, address: left, inside: LEFT },
             End { name: "right", machine: &self.bed.right, address: right, inside: RIGHT },
@@ -226,6 +229,6 @@ fn none(context: &Context<'_>) -> Result<Running> {
     if context.bed.way == Way::Relayed {
         return Err(Error::Wrong("the ends cannot reach each other".into()));
     }
-    let (left, right) = (context.bed.left_address(), context.bed.right_address());
+    let (left, right) = (context.bed.left_address, context.bed.right_address);
     Ok(Running { left, right, path: Vec::new(), others: Vec::new() })
 }

@@ -30,7 +30,7 @@ pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Re
     let [dc, rs, left, right] = keys;
     let (dc, rs, left, right) = (dc?, rs?, left?, right?);
     let bed = context.bed;
-    let hub = bed.hub_address();
+    let hub = bed.hub_address;
     let mut members = String::new();
     for (name, key, role) in
         [("rs", rs, "relay"), ("left", left, "terminal"), ("right", right, "terminal")]
