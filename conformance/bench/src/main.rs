@@ -11,6 +11,8 @@ mod measure;
 #[cfg(target_os = "linux")]
 mod moves;
 #[cfg(target_os = "linux")]
+mod relay;
+#[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
 mod stats;

@@ -1,4 +1,5 @@
 mod moves;
+mod relay;
 mod throughput;
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
@@ -17,6 +18,7 @@ Examples:
   ntm-bench throughput --quick
   ntm-bench throughput --only none --only ntm --only nebula --json figures.json
   ntm-bench moves --gib 1
+  ntm-bench relay
 
 Exit codes:
   0  done
@@ -34,6 +36,8 @@ enum Command {
     Throughput(throughput::Throughput),
     /// One long transfer while an end moves again and again.
     Moves(moves::Moves),
+    /// What it costs a relay to forward a packet.
+    Relay(relay::Relay),
 }
 
 /// Why the program ends; the numbers are those of `ntm`.
@@ -76,6 +80,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Throughput(throughput) => throughput.execute(),
         Command::Moves(moves) => moves.execute(),
+        Command::Relay(relay) => relay.execute(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

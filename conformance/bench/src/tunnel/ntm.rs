@@ -49,7 +49,7 @@ pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Re
     };
     let registry = "[registry.config]\npath = \"dc.redb\"\n";
     // Nothing here is about quotas.
-    let quota = "relay_quota = { rate = 100_000_000_000, bytes = 1_000_000_000_000_000 }";
+    let quota = "relay_quota = { rate = 2_000_000_000, bytes = 1_000_000_000_000 }";
     let serve = format!("{registry}[coordinator]\npublic = [\"{hub}:4330\"]\n{quota}\n{members}");
     let upstream = format!("[[dc]]\naddresses = [\"{hub}:4330\"]\npublic_key = \"{dc}\"\n");
     let dc = domain.run(&at_hub("dc", "dc", 4330, serve, "the registry is read"))?;
@@ -140,7 +140,8 @@ impl Domain<'_> {
         addresses.next().ok_or_else(|| Error::Wrong(format!("{node} has no virtual address")))
     }
 
-    /// The path must be the one that is to be measured.
+    /// The path must be the one that is to be measured, and one on which the far end
+    /// has proved to be: until then a node sends it little.
     fn wait_for_way(&self) -> Result<()> {
         let wanted = match self.context.bed.way {
             Way::Direct => "direct",
@@ -149,8 +150,11 @@ impl Domain<'_> {
         until(&format!("a {wanted} path"), START, || {
             let status = self.ask("left", &["status"])?;
             let tunnels = status["terminal"]["tunnels"].as_array();
-            let fits =
-                |tunnel: &Value| tunnel["state"] == "live" && tunnel["path"]["kind"] == wanted;
+            let fits = |tunnel: &Value| {
+                tunnel["state"] == "live"
+                    && tunnel["path"]["kind"] == wanted
+                    && tunnel["path"]["proved"] == true
+            };
             Ok(tunnels.is_some_and(|tunnels| tunnels.iter().any(fits)).then_some(()))
         })
     }
