@@ -3,6 +3,7 @@
 pub mod checksum;
 mod coalesce;
 mod ecn;
+mod flow;
 mod ip;
 #[cfg(test)]
 mod sample;
@@ -12,6 +13,7 @@ mod transport;
 
 pub use coalesce::Coalescer;
 pub use ecn::{Ecn, decapsulate, encapsulate, mark};
+pub use flow::hash_flow;
 pub use ip::{BadPacket, Flow};
 pub use segment::SuperPacket;
 pub use too_big::too_big;

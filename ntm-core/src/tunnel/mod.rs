@@ -9,13 +9,14 @@
 //! pointer swap; no packet waits for it.
 //!
 //! Read in this order: [`publish`] (the exclusion), `keys`, `replay`,
-//! `endpoint`, `entry`, `table`, `capsule`, `hold`, `carrier`, `batch`.
+//! `endpoint`, `entry`, `table`, `capsule`, `hold`, `carrier`, `batch`, `fair`.
 
 mod batch;
 mod capsule;
 mod carrier;
 mod endpoint;
 mod entry;
+mod fair;
 mod hash;
 mod hold;
 mod keys;
@@ -31,6 +32,7 @@ pub use carrier::{Carrier, Dropped, Dscp, Inbound, Outbound, Seen};
 pub(crate) use endpoint::AMPLIFICATION;
 pub use endpoint::{Endpoint, Meter, Pointing, Proof};
 pub use entry::{State, Traffic, Tunnel};
+pub use fair::{Fair, FlowPlace};
 pub use hash::KeyedHash;
 pub use hold::{Held, Hold};
 pub use keys::{ReceiveKey, SendKey};

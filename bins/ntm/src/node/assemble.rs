@@ -188,7 +188,8 @@ impl Node {
             .map(|at| {
                 let lanes = Lanes::new(at, interface.as_deref(), &lanes);
                 let (tunnels, forwarder) = (table.reader(), forwards.reader());
-                Worker::start(at, lanes, tunnels, forwarder, dscp, mailbox.clone())
+                let (mailbox, rng) = (mailbox.clone(), rng.split());
+                Worker::start(at, lanes, tunnels, forwarder, dscp, mailbox, rng)
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(|error| StartError::io("start a packet worker", &error))?;

@@ -1,7 +1,7 @@
 //! From applications: what they send is read into a queue, and leaves it in
 //! turns.
 
-use std::collections::VecDeque;
+use std::array;
 use std::io;
 
 use ntm_core::Time;
@@ -10,66 +10,52 @@ use ntm_core::plugin::{Addr, Lane, RxSlot, TxPacket};
 use ntm_core::tunnel::{CAPSULE_OVERHEAD, Outbound};
 
 use super::outgoing::{send, send_batch};
-use super::{Broken, INTERFACE, SLOT, Worker};
+use super::pool::{Peer, Queue, Queued};
+use super::{Broken, INTERFACE, Worker};
 use crate::clock;
 
-/// Packets or super-packets in the queue.
-const QUEUE: usize = 64;
 /// Reads in one call of the lane.
 const TOGETHER: usize = 16;
 /// Bytes that leave before the network gets its turn.
 const TURN: usize = 256 << 10;
 
-/// What has been read from applications and is not sealed yet. Its buffers are
-/// allocated once.
-pub(super) struct Queue {
-    free: Vec<Box<[u8]>>,
-    read: VecDeque<Read>,
-}
-
-struct Read {
-    buffer: Box<[u8]>,
-    len: usize,
-    segment: u16,
-}
-
-impl Queue {
-    pub(super) fn new() -> Self {
-        let free = (0..QUEUE).map(|_| vec![0; SLOT].into_boxed_slice()).collect();
-        Self { free, read: VecDeque::with_capacity(QUEUE) }
+/// Reads until there is nothing more. Where there is no room, the fattest flow
+/// gives way, so that others get in; of what cannot be read now the interface
+/// drops the newest. Returns how many were dropped.
+fn fill(queue: &mut Queue, lane: &dyn Lane) -> io::Result<u64> {
+    let mut dropped = 0;
+    if queue.free.is_empty() {
+        let evicted = (0..TOGETHER).map_while(|_| queue.fair.evict());
+        queue.free.extend(evicted.map(|queued| queued.buffer));
+        dropped += queue.free.len() as u64;
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.read.is_empty()
-    }
-
-    /// Reads until there is nothing more, or no room.
-    fn fill(&mut self, lane: &dyn Lane) -> io::Result<()> {
-        while !self.free.is_empty() {
-            let most = TOGETHER.min(self.free.len());
-            let first = self.free.len() - most;
-            let mut lent = self.free[first..].iter_mut();
-            let mut slots: [RxSlot<'_>; TOGETHER] = std::array::from_fn(|_| {
-                RxSlot::new(lent.next().map_or(&mut [], |buffer| &mut buffer[..]))
-            });
-            let filled = match lane.try_recv(&mut slots[..most]) {
-                Ok(filled) => filled.min(most),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            };
-            let read = slots.map(|slot| (slot.filled().len(), slot.segment));
-            let buffers = self.free.drain(first..first + filled);
-            self.read.extend(read.into_iter().zip(buffers).map(|((len, segment), buffer)| Read {
-                buffer,
-                len,
-                segment,
-            }));
-            if filled < most {
-                break;
+    loop {
+        // The buffers used last are still near.
+        let mut lent: [Option<Box<[u8]>>; TOGETHER] = array::from_fn(|_| queue.free.pop());
+        let most = lent.iter().flatten().count();
+        let mut slots =
+            lent.each_mut().map(|it| RxSlot::new(it.as_deref_mut().unwrap_or_default()));
+        let received = if most > 0 { lane.try_recv(&mut slots[..most]) } else { Ok(0) };
+        let read = slots.map(|slot| (slot.filled().len(), slot.segment));
+        let filled = match &received {
+            Ok(filled) => *filled.min(&most),
+            Err(_) => 0,
+        };
+        for (at, (buffer, (len, segment))) in lent.into_iter().flatten().zip(read).enumerate() {
+            if at >= filled {
+                queue.free.push(buffer);
+            } else if !queue.push(Peer::Destination, Queued { buffer, len, segment }) {
+                dropped += 1;
             }
         }
-        Ok(())
+        match received {
+            Ok(_) if filled == TOGETHER => {}
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
     }
+    Ok(dropped)
 }
 
 impl Worker {
@@ -77,14 +63,19 @@ impl Worker {
     /// more (`readable`), what comes now.
     pub(super) fn take_from_applications(&mut self, readable: bool) {
         let Some(interface) = self.lanes.interface.clone() else { return };
-        if readable && let Err(error) = self.queue.fill(&*interface) {
-            tracing::error!(%error, "the virtual interface is broken");
-            self.unread |= INTERFACE;
-            self.mailbox.broken(Broken::Interface);
+        if readable {
+            match fill(&mut self.queue, &*interface) {
+                Ok(dropped) => self.stats.interface_drops += dropped,
+                Err(error) => {
+                    tracing::error!(%error, "the virtual interface is broken");
+                    self.unread |= INTERFACE;
+                    self.mailbox.broken(Broken::Interface);
+                }
+            }
         }
         let now = clock::now();
         while self.batch.bytes() < TURN
-            && let Some(read) = self.queue.read.pop_front()
+            && let Some(read) = self.queue.fair.pop()
         {
             self.seal(now, &*interface, &read);
             self.queue.free.push(read.buffer);
@@ -93,7 +84,7 @@ impl Worker {
     }
 
     /// One packet or super-packet.
-    fn seal(&mut self, now: Time, interface: &dyn Lane, read: &Read) {
+    fn seal(&mut self, now: Time, interface: &dyn Lane, read: &Queued) {
         let packet = &read.buffer[..read.len];
         let start = self.batch.bytes();
         let (largest, outbound) = if read.segment == 0 {

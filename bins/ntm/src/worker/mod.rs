@@ -7,8 +7,10 @@
 //! task through the [`Mailbox`].
 
 mod applications;
+mod inward;
 mod mailbox;
 mod outgoing;
+mod pool;
 mod receive;
 mod wake;
 
@@ -22,18 +24,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ntm_core::packet::Coalescer;
+use ntm_core::Rng;
 use ntm_core::plugin::{Interface, Lane, Offload};
 use ntm_core::relay::Forwarder;
 use ntm_core::tunnel::{Batch, Carrier, Dscp, TableReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use applications::Queue;
+use inward::Inward;
+use pool::Queue;
 use receive::Received;
 use wake::Wakeup;
 
 /// Room for the largest run or super-packet.
 const SLOT: usize = 65_536;
+
+/// Packets or super-packets of applications that wait at most.
+const BUFFERS: usize = 64;
 
 /// Transports that a worker serves at most.
 pub(crate) const MOST_TRANSPORTS: usize = 14;
@@ -92,11 +98,12 @@ pub(crate) struct Worker {
     /// good, or another worker's.
     unread: u64,
     received: Received,
+    /// What applications sent and is not sealed yet.
     queue: Queue,
     /// Capsules on their way out.
     batch: Batch,
     /// Packets on their way to applications.
-    inward: Coalescer,
+    inward: Inward,
     stats: WorkerStats,
 }
 
@@ -130,13 +137,14 @@ impl Worker {
         forwarder: Forwarder,
         dscp: Dscp,
         mailbox: Arc<Mailbox>,
+        mut rng: Rng,
     ) -> io::Result<Handle> {
         let (waker, wakeup) = wake_up()?;
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Self {
             number,
             unread: lanes.borrowed,
-            inward: Coalescer::new(lanes.offload),
+            inward: Inward::new(lanes.offload, &mut rng),
             lanes,
             carrier: Carrier::new(tunnels, dscp),
             forwarder,
@@ -144,7 +152,7 @@ impl Worker {
             wakeup,
             stop: stop.clone(),
             received: Received::new(),
-            queue: Queue::new(),
+            queue: Queue::new(BUFFERS, &mut rng),
             batch: Batch::default(),
             stats: WorkerStats::default(),
         };
@@ -172,6 +180,9 @@ impl Worker {
                     self.receive(at);
                 }
             }
+            if let Some(interface) = &self.lanes.interface {
+                self.stats.interface_drops += self.inward.deliver(&**interface);
+            }
             let readable = ready & INTERFACE != 0;
             if readable || !self.queue.is_empty() {
                 self.take_from_applications(readable);
@@ -190,7 +201,7 @@ impl Worker {
     /// Waits until something can be done; one bit for each transport lane, and
     /// one for the interface.
     fn wait(&mut self) -> io::Result<u64> {
-        let timeout = if !self.queue.is_empty() {
+        let timeout = if !self.queue.is_empty() || !self.inward.is_empty() {
             Some(Duration::ZERO)
         } else if self.carrier.is_holding() {
             Some(HOLD_CHECK)
@@ -279,11 +290,12 @@ mod tests {
         let (table, forwards) = (Table::new(&mut rng), ForwardTable::new(&mut rng));
         let mailbox = Arc::new(Mailbox::new(1, &mut rng));
         let (reader, mut writer) = io::pipe().unwrap();
-        let start = |lane: PipeReader| {
+        let mut start = |lane: PipeReader| {
             let transports: Vec<Arc<dyn Lane>> = vec![Arc::new(Mistaken(lane))];
             let lanes = Lanes::new(0, None, &[transports]);
             let (tunnels, forwards) = (table.reader(), forwards.reader());
-            Worker::start(0, lanes, tunnels, forwards, Dscp::Clear, mailbox.clone()).unwrap()
+            Worker::start(0, lanes, tunnels, forwards, Dscp::Clear, mailbox.clone(), rng.split())
+                .unwrap()
         };
 
         drop(start(reader.try_clone().unwrap()));

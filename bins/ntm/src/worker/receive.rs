@@ -123,9 +123,11 @@ impl Worker {
             if posted {
                 self.mailbox.ring();
             }
-            self.deliver();
             self.forward();
-            if filled < SLOTS {
+            let more = filled == SLOTS;
+            let interface = self.lanes.interface.as_deref();
+            self.stats.interface_drops += self.inward.settle(interface, more);
+            if !more || !self.inward.has_room() {
                 return;
             }
         }
@@ -192,21 +194,6 @@ impl Worker {
         };
         self.mailbox.post(known, *leg, data);
         (taken, true)
-    }
-
-    /// Hands opened packets to the applications.
-    fn deliver(&mut self) {
-        if self.inward.is_empty() {
-            return;
-        }
-        if let Some(interface) = &self.lanes.interface {
-            let packets = self
-                .inward
-                .packets()
-                .map(|(packet, segment)| TxPacket::run(packet, segment, Addr::NONE));
-            self.stats.interface_drops += send(&**interface, packets);
-        }
-        self.inward.clear();
     }
 
     /// Sends on what is for others.
