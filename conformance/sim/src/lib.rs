@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod explore;
 mod host;
 mod link;
 mod nat;

@@ -248,6 +248,12 @@ impl World {
         self.look(id);
     }
 
+    /// Whether the coordinator runs and has read its registry.
+    pub fn is_ready(&self) -> bool {
+        let coordinator = &self.hosts[0].roles.coordinator;
+        coordinator.as_ref().is_some_and(|coordinator| coordinator.status().ready)
+    }
+
     /// A person removes a host from the domain.
     ///
     /// # Panics

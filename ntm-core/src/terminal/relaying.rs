@@ -21,6 +21,9 @@ const PATIENCE: u32 = 4;
 /// and not before it has been silent for this long: on a loaded uplink answers
 /// take many times the round trip of before.
 const SILENCE: Duration = Duration::from_secs(2);
+/// A relay that said no is not asked again before this, unless the coordinator
+/// grants it anew: two that both refuse would be tried in turn for ever.
+const REST: Duration = Duration::from_secs(4);
 /// After a direction the peer may still begin for this long.
 const AWAITED: Duration = Duration::from_secs(15);
 /// A direct path that has worked this long needs no relay beside it.
@@ -51,7 +54,7 @@ enum Binding {
     /// It knows our address of this epoch.
     Bound { epoch: Epoch, refresh_at: Time },
     /// It said no, or nothing.
-    Failed,
+    Failed { at: Time },
 }
 
 impl RelayUse {
@@ -61,9 +64,18 @@ impl RelayUse {
 
     fn is_usable(&self) -> bool {
         match &self.state {
-            Binding::Idle | Binding::Failed => false,
+            Binding::Idle | Binding::Failed { .. } => false,
             Binding::Asked { .. } | Binding::Bound { .. } => true,
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.state, Binding::Failed { .. })
+    }
+
+    /// Whether it has said no, or nothing, just now.
+    fn rests(&self, now: Time) -> bool {
+        matches!(self.state, Binding::Failed { at } if now.since(at) < REST)
     }
 
     /// Whether the relay knows the address that we have now.
@@ -71,7 +83,7 @@ impl RelayUse {
         match &self.state {
             Binding::Bound { epoch, .. } => *epoch == now_epoch,
             Binding::Asked { bound, .. } => *bound == Some(now_epoch),
-            Binding::Idle | Binding::Failed => false,
+            Binding::Idle | Binding::Failed { .. } => false,
         }
     }
 }
@@ -85,7 +97,7 @@ impl Tunnel {
             let known = before.iter().position(|relay| relay.relay() == grant.relay());
             let known = known.map(|at| before.remove(at));
             let (state, token, key_before) = match known {
-                Some(known) if known.leg == leg && known.state != Binding::Failed => {
+                Some(known) if known.leg == leg && !known.has_failed() => {
                     (known.state, known.token, Some(known.grant.key))
                 }
                 Some(_) | None => (Binding::Idle, None, None),
@@ -112,7 +124,8 @@ impl Tunnel {
     pub(super) fn bind_relays(&mut self, cx: &mut Cx<'_>) {
         for at in 0..self.relays.len() {
             let under_way = matches!(self.relays[at].state, Binding::Asked { .. });
-            if !under_way && !self.relays[at].is_bound_at(cx.epoch) {
+            let rests = self.relays[at].rests(cx.now);
+            if !under_way && !rests && !self.relays[at].is_bound_at(cx.epoch) {
                 self.ask(cx, at, None);
             }
         }
@@ -153,7 +166,7 @@ impl Tunnel {
         let bound = match &relay.state {
             Binding::Bound { epoch, .. } => Some(*epoch),
             Binding::Asked { bound, .. } => *bound,
-            Binding::Idle | Binding::Failed => None,
+            Binding::Idle | Binding::Failed { .. } => None,
         };
         let backoff = Backoff::urgent(cx.now, &rtt);
         relay.state = Binding::Asked { backoff, nonce: cx.rng.bytes(), bound };
@@ -246,12 +259,12 @@ impl Tunnel {
                 self.relay_failed(cx, at);
             }
             // Somebody with our key is ahead of us: our next epoch will be higher.
-            BindStatus::Stale => relay.state = Binding::Failed,
+            BindStatus::Stale => relay.state = Binding::Failed { at: cx.now },
         }
     }
 
     fn relay_failed(&mut self, cx: &mut Cx<'_>, at: usize) {
-        self.relays[at].state = Binding::Failed;
+        self.relays[at].state = Binding::Failed { at: cx.now };
         let leg = self.relays[at].leg;
         if self.is_selected(&leg) {
             self.path_died(cx, &leg);
@@ -277,8 +290,10 @@ impl Tunnel {
                 Binding::Bound { refresh_at, .. } if *refresh_at <= cx.now => {
                     self.ask(cx, at, None);
                 }
-                Binding::Idle | Binding::Asked { .. } | Binding::Bound { .. } | Binding::Failed => {
-                }
+                Binding::Idle
+                | Binding::Asked { .. }
+                | Binding::Bound { .. }
+                | Binding::Failed { .. } => {}
             }
         }
         if self.ticket_due().is_some_and(|at| at <= cx.now) {
@@ -331,7 +346,7 @@ impl Tunnel {
         let binding = self.relays.iter().filter_map(|relay| match &relay.state {
             Binding::Asked { backoff, .. } => Some((backoff.next(), "Bind")),
             Binding::Bound { refresh_at, .. } => Some((*refresh_at, "relay binding")),
-            Binding::Idle | Binding::Failed => None,
+            Binding::Idle | Binding::Failed { .. } => None,
         });
         let in_use = self.relays.iter().any(RelayUse::is_usable);
         let release = self

@@ -22,7 +22,8 @@ use crate::wire::{
 const MOST_HALF_OPEN: usize = 4;
 /// Sessions besides the current one whose packets are accepted.
 const MOST_OLDER: usize = 2;
-/// Two sessions this close together are a glare.
+/// Two sessions this close together, of which one was begun before the other was
+/// there, are a glare.
 const GLARE: Duration = Duration::from_secs(5);
 /// Copies of a first message before giving up.
 const MOST_COPIES: u32 = 6;
@@ -259,8 +260,9 @@ impl Tunnel {
             .then(|| attempt.first_copy_to(leg))
             .flatten()
             .map(|at| cx.now.since(at));
+        let began = attempt.backoff.started();
         self.attempt = None;
-        self.adopt(cx, Session::new(cx.now, &keys, terms));
+        self.adopt(cx, Session::new(cx.now, &keys, terms), began);
         self.peer_epoch = self.peer_epoch.max(answer.epoch);
         self.appeared(cx, leg, message.noise.len());
         if let Some(remote) = self.remotes.get_mut(leg)
@@ -307,7 +309,7 @@ impl Tunnel {
         let opened = self.half_open[at].session.open(header, datagram)?;
         let half = self.half_open.remove(at);
         self.attempt = None;
-        self.adopt(cx, half.session);
+        self.adopt(cx, half.session, half.since);
         self.peer_epoch = self.peer_epoch.max(half.epoch);
         self.appeared(cx, leg, 0);
         self.probe(cx, leg, Why::Proof);
@@ -315,8 +317,9 @@ impl Tunnel {
     }
 
     /// A confirmed session: received in from now on, and sent in unless a glare
-    /// decides otherwise.
-    fn adopt(&mut self, cx: &mut Cx<'_>, session: Session) {
+    /// decides otherwise. What was `began` after the present session was there is
+    /// none: the peer has lost that one.
+    fn adopt(&mut self, cx: &mut Cx<'_>, session: Session, began: Time) {
         let receive = session.install(self.path, Direction::Receive);
         cx.event(TerminalEvent::Table(receive));
         let own_key = cx.node.identity.public();
@@ -324,7 +327,9 @@ impl Tunnel {
             if session.initiator { own_key } else { self.peer.key }
         };
         let keeps = self.current.as_ref().is_some_and(|current| {
-            cx.now.since(current.established) < GLARE && initiator(current) < initiator(&session)
+            cx.now.since(current.established) < GLARE
+                && began <= current.established
+                && initiator(current) < initiator(&session)
         });
         let old = if keeps {
             Some(session)
