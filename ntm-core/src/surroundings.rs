@@ -117,6 +117,9 @@ impl Surroundings {
         let claims_changed = claimed != self.claimed;
         self.claimed = claimed;
         let mut verdict = if claims_changed { Verdict::Claims } else { Verdict::Same };
+        let mut lost = None;
+        let mut kept = false;
+        let mut gained = None;
         for (ip, route) in routes {
             let attachment = route.as_ref().and_then(|route| self.attachment(route));
             let is_new = !self.ways.contains_key(ip);
@@ -127,7 +130,12 @@ impl Surroundings {
                 now: attachment,
                 before: if attachment.is_some() { None } else { before },
             };
-            let (Some(now), Some(before)) = (attachment, before) else { continue };
+            let (Some(now), Some(before)) = (attachment, before) else {
+                lost = lost.or(before);
+                gained = gained.or(attachment.filter(|_| !is_new));
+                continue;
+            };
+            kept = true;
             let here = |at: &Attachment| (at.source, at.ifindex, at.generation);
             if !is_new && (lost_in_between || here(&now) != here(&before)) {
                 let old_gone = !self.has_usable(before.source) || now.source == before.source;
@@ -140,6 +148,12 @@ impl Surroundings {
                     }
                 };
             }
+        }
+        // From a network of one family to one of the other: no destination has
+        // another way, but nothing is reached that was, and something that was not.
+        if let (Some(lost), Some(gained), false) = (lost, gained, kept) {
+            let old_gone = !self.has_usable(lost.source);
+            return Verdict::Moved { source: gained.source, old_gone };
         }
         verdict
     }
@@ -281,6 +295,32 @@ mod tests {
         let moved = Verdict::Moved { source: "10.0.0.7".parse().unwrap(), old_gone: true };
         let after = [interface(1, 2, &["10.0.0.7"])];
         assert_eq!(look(&mut surroundings, &after, route("10.0.0.7", 1)), moved);
+    }
+
+    #[test]
+    fn from_one_family_to_the_other_is_a_move_and_another_family_beside_it_is_none() {
+        let dc_v6: IpAddr = "2001:db8::1".parse().unwrap();
+        let look = |surroundings: &mut Surroundings, addresses: &[&str]| {
+            let of = |ipv6: bool| {
+                let ip = addresses.iter().find(|ip| ip.contains(':') == ipv6);
+                ip.and_then(|ip| route(ip, 1))
+            };
+            let snapshot = Snapshot { interfaces: vec![interface(1, 0, addresses)] };
+            surroundings.update(&node(), snapshot, &[(DC, of(false)), (dc_v6, of(true))])
+        };
+        let (v4, v6) = ("192.168.1.2", "2001:db8::7");
+        let moved = Verdict::Moved { source: v6.parse().unwrap(), old_gone: true };
+        let mut surroundings = Surroundings::default();
+        assert_eq!(look(&mut surroundings, &[v4]), Verdict::Claims);
+        assert_eq!(look(&mut surroundings, &[v6]), moved);
+        let mut surroundings = Surroundings::default();
+        look(&mut surroundings, &[v4]);
+        assert_eq!(look(&mut surroundings, &[]), Verdict::Claims, "nowhere in between");
+        assert_eq!(look(&mut surroundings, &[v6]), moved);
+        assert_eq!(look(&mut surroundings, &[v6]), Verdict::Same);
+        let mut surroundings = Surroundings::default();
+        look(&mut surroundings, &[v4]);
+        assert_eq!(look(&mut surroundings, &[v4, v6]), Verdict::Claims);
     }
 
     #[test]

@@ -254,6 +254,15 @@ impl World {
         coordinator.as_ref().is_some_and(|coordinator| coordinator.status().ready)
     }
 
+    /// Whether the coordinator knows where a host is.
+    pub fn is_known(&self, id: HostId) -> bool {
+        let coordinator = &self.hosts[0].roles.coordinator;
+        let members = coordinator.as_ref().map(|coordinator| coordinator.status().members);
+        let name = &self.makers[id.0].name;
+        let mut members = members.into_iter().flatten();
+        members.any(|member| member.record.name == *name && !member.present.is_empty())
+    }
+
     /// A person removes a host from the domain.
     ///
     /// # Panics
