@@ -86,3 +86,7 @@ scale file="target/scale.svg":
 bench-moves *arguments:
     cargo build --release --locked -p ntm -p ntm-bench
     target/release/ntm-bench moves {{arguments}}
+
+# Explores what may happen to a simulated pair, from seeds that no test tries. What fails is written to FOLDER with as few steps as will do; kept as a file in conformance/sim/regressions, it is a test.
+soak hours="1" folder="target/soak" first="1000":
+    cargo run --release --locked -p ntm-sim --example soak -- $(( {{hours}} * 3600 )) {{folder}} {{first}}

@@ -34,10 +34,12 @@ impl Tunnel {
         // After a move of either end, whatever answers first is right.
         let settled =
             self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
-        // A direct way that is no surprise is better than the relay.
-        let upgrade = self.is_relayed()
-            && !self.by_relay_only
-            && self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
+        // A direct way that is no surprise is better than the relay, and so is the
+        // relay that both ends take if they can.
+        let direct =
+            self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
+        let upgrade = self.is_relayed() && !self.by_relay_only && direct
+            || self.comes_first(leg, &selected.leg);
         if ahead == 0 && is_new && settled && !upgrade {
             self.probe(cx, &selected.leg, Why::Proof);
             self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });

@@ -345,7 +345,9 @@ impl Tunnel {
         let better = match (used.relay.is_some(), new.relay.is_some()) {
             (true, false) => !self.by_relay_only,
             (false, true) => self.by_relay_only,
-            (true, true) | (false, false) => false,
+            // Of two relays both ends take the same.
+            (true, true) => self.comes_first(leg, &selected.leg),
+            (false, false) => false,
         };
         let worse = self.by_relay_only && used.relay.is_some() && new.relay.is_none();
         if better || stale && !worse {

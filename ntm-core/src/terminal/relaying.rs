@@ -148,6 +148,14 @@ impl Tunnel {
         self.relays.iter().find(|relay| relay.leg.same_remote(leg)).map(RelayUse::relay)
     }
 
+    /// Whether the coordinator would name the relay at this leg before the one at
+    /// the other.
+    pub(super) fn comes_first(&self, leg: &Leg, other: &Leg) -> bool {
+        let path = u128::from_be_bytes(*self.path.as_bytes());
+        let rank = |leg| self.relay_at(leg).map(|id| u128::from_be_bytes(id.0) ^ path);
+        matches!((rank(leg), rank(other)), (Some(one), Some(other)) if one < other)
+    }
+
     /// The ways through relays that know us or are just being told, the one to
     /// use first.
     pub(super) fn relay_legs(&self) -> Vec<Leg> {

@@ -61,7 +61,7 @@ impl Course {
 
     /// As a file.
     pub fn to_text(&self) -> String {
-        let lines = self.steps.iter().map(|step| serde_json::to_string(step));
+        let lines = self.steps.iter().map(serde_json::to_string);
         let head = serde_json::to_string(&Head { seed: self.seed });
         let lines = std::iter::once(head).chain(lines).filter_map(Result::ok);
         lines.map(|line| line + "\n").collect()

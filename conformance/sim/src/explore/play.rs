@@ -276,7 +276,7 @@ impl Run {
                 let (here, there) =
                     (self.attachments(end.index()), self.map.attachments(end.index(), spot));
                 for nth in 0..times {
-                    let at = if nth % 2 == 0 { &there } else { &here };
+                    let at = if nth.is_multiple_of(2) { &there } else { &here };
                     self.attach(end.index(), at);
                     self.world.look(self.ends[end.index()]);
                     self.speak(true);

@@ -55,7 +55,7 @@ impl Spot {
     /// One of all, by number.
     pub(super) fn nth(number: u64) -> Self {
         let kinds = KINDS.len() as u64;
-        let variant = if number / kinds % 2 == 0 { 1 } else { 2 };
+        let variant = if (number / kinds).is_multiple_of(2) { 1 } else { 2 };
         Self { kind: KINDS[(number % kinds) as usize].0, variant }
     }
 }

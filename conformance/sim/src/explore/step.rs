@@ -114,7 +114,7 @@ pub const KINDS: u64 = 37;
 impl Step {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let kind = rng.number() % KINDS;
-        let end = if rng.number() % 2 == 0 { End::Mn } else { End::Cn };
+        let end = if rng.number().is_multiple_of(2) { End::Mn } else { End::Cn };
         let (spot, other) = (Spot::nth(rng.number()), Spot::nth(rng.number()));
         let relay = (rng.number() % 2) as u8;
         // Less than a round trip, about one, or much more.
