@@ -38,7 +38,7 @@ impl Tunnel {
         // relay that both ends take if they can.
         let direct =
             self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
-        let upgrade = self.is_relayed() && !self.by_relay_only && direct
+        let upgrade = self.is_relayed() && self.by_relay_only.is_none() && direct
             || self.comes_first(leg, &selected.leg);
         if ahead == 0 && is_new && settled && !upgrade {
             self.probe(cx, &selected.leg, Why::Proof);

@@ -53,7 +53,7 @@ impl Tunnel {
         self.point_again(cx);
         self.update = None;
         self.contest = None;
-        self.by_relay_only = false;
+        self.by_relay_only = None;
         self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
         if tell_peer {
             self.rebind(cx);
@@ -80,7 +80,8 @@ impl Tunnel {
     /// candidates are added, and checked in a short burst.
     pub(super) fn directed(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
         if direction.own_epoch == cx.epoch && direction.peer_epoch >= self.peer_epoch {
-            self.by_relay_only = direction.candidates.is_empty();
+            let forbidden = direction.candidates.is_empty();
+            self.by_relay_only = forbidden.then_some(direction.peer_epoch);
         }
         let legs = self.note_candidates(cx, direction);
         if legs.is_empty() && self.relays.is_empty() {
@@ -193,7 +194,7 @@ impl Tunnel {
             }
             Control::ChallengeResponse { epoch, token } => {
                 self.note_peer_epoch(cx, leg, epoch, false);
-                self.handle_challenge_response(cx, &token);
+                self.handle_challenge_response(cx, epoch, &token);
             }
             Control::KeepAlive => {}
             // The peer said farewell.
@@ -260,7 +261,7 @@ impl Tunnel {
             let rtt = cx.now.since(started);
             self.remotes.note(cx.now, &asked, None, keep).rtt.sample(rtt);
         }
-        self.confirm(cx, &asked);
+        self.confirm(cx, &asked, response.epoch);
     }
 
     /// Notes that the path works from where we are now.
@@ -271,16 +272,16 @@ impl Tunnel {
         }
     }
 
-    fn handle_challenge_response(&mut self, cx: &mut Cx<'_>, token: &Token) {
+    fn handle_challenge_response(&mut self, cx: &mut Cx<'_>, epoch: Epoch, token: &Token) {
         if let Some(ping) = self.ping.take_if(|ping| ping.token == *token) {
             let (path, way, rtt) = (self.path, self.way(&ping.leg), cx.now.since(ping.sent));
             cx.event(TerminalEvent::Pong { path, way, rtt });
-            return self.confirm(cx, &ping.leg);
+            return self.confirm(cx, &ping.leg, epoch);
         }
         let answered =
             self.remotes.iter_mut().find_map(|r| r.answered(cx.now, token).then_some(r.leg));
         if let Some(leg) = answered {
-            self.confirm(cx, &leg);
+            self.confirm(cx, &leg, epoch);
         }
     }
 
@@ -307,7 +308,8 @@ impl Tunnel {
         }
         self.peer_epoch = epoch;
         self.contest = None;
-        self.by_relay_only = false;
+        // The direction for where it is now may have been quicker.
+        self.by_relay_only = self.by_relay_only.filter(|planned| *planned >= epoch);
         if !self.is_selected(leg) {
             let before = self.selected.map(|selected| selected.leg);
             self.select(cx, leg, before.filter(|_| !old_gone));
@@ -318,7 +320,8 @@ impl Tunnel {
     /// A way has answered: it is used if there is none in use, if the one in
     /// use has not answered since either end moved, or if it is direct and the
     /// other is relayed (the other way round where the plan says so). Otherwise
-    /// the first proved one stays.
+    /// the first proved one stays. An answer that was overtaken by the news of a
+    /// move chooses nothing.
     pub(super) fn prefer(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
         if let Some(contest) = &mut self.contest {
             if contest.challenger.same_remote(leg) {
@@ -330,7 +333,14 @@ impl Tunnel {
             }
             return;
         }
-        let Some(selected) = self.selected else { return self.select(cx, leg, None) };
+        let current =
+            self.remotes.get(leg).is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
+        let Some(selected) = self.selected else {
+            if current {
+                self.select(cx, leg, None);
+            }
+            return;
+        };
         if selected.leg.same_remote(leg) {
             if !selected.proved {
                 self.point_again(cx);
@@ -343,14 +353,14 @@ impl Tunnel {
         };
         let stale = !used.is_current(self.peer_epoch, cx.epoch);
         let better = match (used.relay.is_some(), new.relay.is_some()) {
-            (true, false) => !self.by_relay_only,
-            (false, true) => self.by_relay_only,
+            (true, false) => self.by_relay_only.is_none(),
+            (false, true) => self.by_relay_only.is_some(),
             // Of two relays both ends take the same.
             (true, true) => self.comes_first(leg, &selected.leg),
             (false, false) => false,
         };
-        let worse = self.by_relay_only && used.relay.is_some() && new.relay.is_none();
-        if better || stale && !worse {
+        let worse = self.by_relay_only.is_some() && used.relay.is_some() && new.relay.is_none();
+        if current && (better || stale && !worse) {
             self.select(cx, leg, None);
         }
     }

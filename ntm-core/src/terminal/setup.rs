@@ -282,7 +282,7 @@ impl Tunnel {
         let relay = self.relay_at(leg);
         self.remotes.note(cx.now, leg, relay, None).received += bytes as u64;
         if relay.is_some() {
-            self.confirm(cx, leg);
+            self.confirm(cx, leg, self.peer_epoch);
         } else if self.selected.is_none() {
             self.select(cx, leg, None);
         }
@@ -362,9 +362,10 @@ impl Tunnel {
         self.deselect(cx);
     }
 
-    /// This way answered: note it, and use it if the rules say so.
-    pub(super) fn confirm(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
-        let confirmed = Confirmed { at: cx.now, peer: self.peer_epoch, own: cx.epoch };
+    /// The peer answered on this way, when it was in epoch `peer`: note it, and
+    /// use it if the rules say so.
+    pub(super) fn confirm(&mut self, cx: &mut Cx<'_>, leg: &Leg, peer: Epoch) {
+        let confirmed = Confirmed { at: cx.now, peer, own: cx.epoch };
         let keep = self.selected.map(|selected| selected.leg);
         self.remotes.note(cx.now, leg, None, keep).confirmed = Some(confirmed);
         self.prefer(cx, leg);

@@ -45,8 +45,9 @@ pub(super) struct Tunnel {
     pub(super) contest: Option<Contest>,
     /// While a relay is in use: the next look for something better.
     pub(super) upgrade: Option<Upgrade>,
-    /// The coordinator's plan for where both ends are now knows no direct path.
-    pub(super) by_relay_only: bool,
+    /// The coordinator's plan for where both ends are now knows no direct path:
+    /// the epoch in which the peer is there.
+    pub(super) by_relay_only: Option<Epoch>,
     pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
     /// When a move last earned credit beyond the bound for unproved addresses.
@@ -89,7 +90,7 @@ impl Tunnel {
             burst: None,
             contest: None,
             upgrade: None,
-            by_relay_only: false,
+            by_relay_only: None,
             ping: None,
             liveness: Liveness::new(now),
             credited: None,

@@ -36,7 +36,7 @@ impl Tunnel {
         };
         upgrade.wait = (2 * upgrade.wait).min(LONGEST);
         upgrade.next = cx.now + cx.rng.jitter(upgrade.wait);
-        if self.by_relay_only || !self.liveness.is_in_use(cx.now) {
+        if self.by_relay_only.is_some() || !self.liveness.is_in_use(cx.now) {
             return;
         }
         let named = self.remotes.iter().filter(|r| r.named && r.relay.is_none());

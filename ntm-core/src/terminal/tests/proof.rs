@@ -113,3 +113,25 @@ fn the_answer_after_a_move_proves_the_address_that_was_asked() {
     assert_eq!(world.way(&cn), Some(cn.addr));
     assert!(never_proved_elsewhere(&world));
 }
+
+#[test]
+fn an_answer_that_a_move_has_overtaken_brings_no_packets_back() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    let path = world.path(&cn);
+    world.terminal.handle_command(world.now, TerminalCommand::Ping(path));
+    let sent = world.drain();
+    let asked = world.peer_hears(&cn, &mut session, &sent);
+    let [Control::Challenge { token, .. }] = asked[..] else { panic!("{asked:?}") };
+    let answer = Control::ChallengeResponse { epoch: cn.epoch, token };
+    let overtaken = session.seal(path, Side::Higher, cn.epoch, &answer);
+    let moved = Peer { addr: addr(ELSEWHERE), epoch: cn.epoch.next(), ..cn.clone() };
+    let sent =
+        world.says(&moved, &mut session, &Control::Challenge { epoch: moved.epoch, token: [1; 8] });
+    assert_eq!(world.way(&cn), Some(moved.addr));
+    world.arrives(cn.addr, &overtaken);
+    assert_eq!(world.way(&cn), Some(moved.addr), "it is not there any more");
+    world.proves(&moved, &mut session, &sent);
+    assert_eq!(pointing(&world), Some((moved.addr, true)));
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::crypto::Secret;
-use crate::wire::{Bind, BindStatus, RelayGrant, RelayId, Ticket};
+use crate::wire::{Bind, BindStatus, RelayGrant, RelayId, Ticket, TunnelRequest};
 
 const RELAY: u8 = 3;
 const KEY: Secret = Secret::new([5; 32]);
@@ -100,4 +100,28 @@ fn an_answer_under_way_counts_although_a_newer_ticket_has_come() {
     assert!(!binds(&world.waits(Duration::from_secs(2))).is_empty(), "nobody's key: asked again");
     world.arrives(addr(RELAY), &ack.emit(&granted(1).key));
     assert!(binds(&world.waits(Duration::from_secs(2))).is_empty(), "it knows us");
+}
+
+#[test]
+fn a_plan_without_direct_ways_holds_although_it_was_quicker_than_the_peer_s_own_word() {
+    let mut world = World::new();
+    let mut cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    cn.epoch = cn.epoch.next();
+    let plan =
+        RouteDirection { candidates: Vec::new(), relays: vec![grant()], ..world.direction(&cn) };
+    world.directed(plan);
+    let request = Control::TunnelRequest(TunnelRequest {
+        epoch: cn.epoch,
+        challenge: [1; 8],
+        old_gone: true,
+        candidates: Vec::new(),
+    });
+    let through_relay = Peer { addr: addr(RELAY), ..cn.clone() };
+    world.says(&through_relay, &mut session, &request);
+    assert_eq!(world.way(&cn), Some(addr(RELAY)));
+    let (path, traffic) = (world.path(&cn), Traffic { sent: 1, received: 1, ..Traffic::default() });
+    world.terminal.handle_traffic(world.now, &path, traffic);
+    let sent = world.waits(Duration::from_secs(1));
+    assert_eq!(to(&sent, cn.addr), 0, "nothing better is looked for");
 }
