@@ -79,7 +79,9 @@ impl Tunnel {
     /// The coordinator's direction for a tunnel with a live session: its
     /// candidates are added, and checked in a short burst.
     pub(super) fn directed(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
-        if direction.own_epoch == cx.epoch && direction.peer_epoch >= self.peer_epoch {
+        // Neither older than what the peer said, nor than another direction.
+        let newest = self.by_relay_only.unwrap_or_default().max(self.peer_epoch);
+        if direction.own_epoch == cx.epoch && direction.peer_epoch >= newest {
             let forbidden = direction.candidates.is_empty();
             self.by_relay_only = forbidden.then_some(direction.peer_epoch);
         }
@@ -311,8 +313,9 @@ impl Tunnel {
         // The direction for where it is now may have been quicker.
         self.by_relay_only = self.by_relay_only.filter(|planned| *planned >= epoch);
         if !self.is_selected(leg) {
-            let before = self.selected.map(|selected| selected.leg);
-            self.select(cx, leg, before.filter(|_| !old_gone));
+            // What goes by the old way instead goes without a limit.
+            let before = self.selected.filter(|selected| selected.proved && !old_gone);
+            self.select(cx, leg, before.map(|selected| selected.leg));
         }
         self.selected.is_some_and(|selected| !selected.proved)
     }

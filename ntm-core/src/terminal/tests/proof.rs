@@ -135,3 +135,25 @@ fn an_answer_that_a_move_has_overtaken_brings_no_packets_back() {
     world.proves(&moved, &mut session, &sent);
     assert_eq!(pointing(&world), Some((moved.addr, true)));
 }
+
+#[test]
+fn what_exceeds_the_limit_goes_by_the_old_way_only_if_that_is_proved() {
+    let mut world = World::new();
+    let mut cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    let mut fallback_after_moving_to = |last| {
+        cn = Peer { addr: addr(last), epoch: cn.epoch.next(), ..cn.clone() };
+        let news = Control::Challenge { epoch: cn.epoch, token: [1; 8] };
+        world.says(&cn, &mut session, &news);
+        assert_eq!(pointing(&world), Some((addr(last), false)));
+        world.events.iter().find_map(|event| match event {
+            TerminalEvent::Table(TableEvent::Point { to: Some(to), .. }) => {
+                (to.leg.remote == cn.addr).then_some(to.fallback)
+            }
+            _ => None,
+        })
+    };
+    let fallback = fallback_after_moving_to(ELSEWHERE).flatten();
+    assert_eq!(fallback.map(|leg| leg.remote), Some(addr(20)));
+    assert_eq!(fallback_after_moving_to(67), Some(None), "nobody has answered elsewhere");
+}

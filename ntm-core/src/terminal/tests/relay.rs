@@ -102,15 +102,22 @@ fn an_answer_under_way_counts_although_a_newer_ticket_has_come() {
     assert!(binds(&world.waits(Duration::from_secs(2))).is_empty(), "it knows us");
 }
 
-#[test]
-fn a_plan_without_direct_ways_holds_although_it_was_quicker_than_the_peer_s_own_word() {
+/// The peer has moved, and is reached through the relay alone from now on: so say
+/// these directions, each of so many epochs ago, before it does itself.
+fn relayed_by(directions: &[u64]) {
     let mut world = World::new();
     let mut cn = world.peer("cn.example", 20);
     let mut session = world.connected(&cn);
     cn.epoch = cn.epoch.next();
-    let plan =
-        RouteDirection { candidates: Vec::new(), relays: vec![grant()], ..world.direction(&cn) };
-    world.directed(plan);
+    for ago in directions {
+        let plan = RouteDirection {
+            peer_epoch: Epoch(cn.epoch.0 - ago),
+            candidates: Vec::new(),
+            relays: vec![grant()],
+            ..world.direction(&cn)
+        };
+        world.directed(plan);
+    }
     let request = Control::TunnelRequest(TunnelRequest {
         epoch: cn.epoch,
         challenge: [1; 8],
@@ -124,4 +131,14 @@ fn a_plan_without_direct_ways_holds_although_it_was_quicker_than_the_peer_s_own_
     world.terminal.handle_traffic(world.now, &path, traffic);
     let sent = world.waits(Duration::from_secs(1));
     assert_eq!(to(&sent, cn.addr), 0, "nothing better is looked for");
+}
+
+#[test]
+fn a_plan_without_direct_ways_holds_although_it_was_quicker_than_the_peer_s_own_word() {
+    relayed_by(&[0]);
+}
+
+#[test]
+fn a_direction_that_a_newer_one_has_overtaken_does_not_replace_it() {
+    relayed_by(&[0, 1]);
 }
