@@ -254,6 +254,14 @@ impl World {
         coordinator.as_ref().is_some_and(|coordinator| coordinator.status().ready)
     }
 
+    /// Whether the coordinator has a host for a member.
+    pub fn is_member(&self, id: HostId) -> bool {
+        let coordinator = &self.hosts[0].roles.coordinator;
+        let members = coordinator.as_ref().map(|coordinator| coordinator.status().members);
+        let name = &self.makers[id.0].name;
+        members.into_iter().flatten().any(|member| member.record.name == *name)
+    }
+
     /// Whether the coordinator knows where a host is.
     pub fn is_known(&self, id: HostId) -> bool {
         let coordinator = &self.hosts[0].roles.coordinator;
