@@ -90,3 +90,8 @@ bench-moves *arguments:
 # Explores what may happen to a simulated pair, from seeds that no test tries. What fails is written to FOLDER with as few steps as will do; kept as a file in conformance/sim/regressions, it is a test.
 soak hours="1" folder="target/soak" first="1000":
     cargo run --release --locked -p ntm-sim --example soak -- $(( {{hours}} * 3600 )) {{folder}} {{first}}
+
+# What each stage of a packet's way costs, compared with `conformance/bench/stages.json`; `just bench-stages --write conformance/bench/stages.json` renews that.
+bench-stages *arguments="--check conformance/bench/stages.json":
+    cargo build --release --locked -p ntm-bench
+    target/release/ntm-bench stages {{arguments}}

@@ -53,7 +53,7 @@ macro_rules! replays {
 
 replays! {
     datagrams messages ticket handshake terminal coordinator relay
-    lying_coordinator lying_member lying_peer packet capsule forwarder
+    lying_coordinator lying_member lying_peer packet super_packet capsule forwarder
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-abi" => |_| false,
         "ntm-core" => |on| on == "ntm-abi",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
-        "ntm-bench" => |on| on == "ntm-lab",
+        "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
         "ntm" => |on| on != "ntm-sim" && on != "ntm-bench",
         plugin if is_plugin(plugin) => |on| on == "ntm-core",
         other => panic!("{other} has no place in the house yet"),

@@ -98,6 +98,26 @@ fn a_transfer_survives_moves() {
 }
 
 #[test]
+fn stages_are_measured_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("stages.json");
+    let output = bench(&["stages", "--quick", "--json", json.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let measured: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!(measured["schema"], 1);
+    for (name, nanos) in measured["nanoseconds"].as_object().unwrap() {
+        assert!(nanos.as_f64().unwrap() > 0.0, "{name}");
+        assert!(measured["ratios"][name].as_f64().unwrap() > 0.0, "{name}");
+    }
+    for name in ["aes-seal-1400", "outbound-run", "inbound-run", "coalesce", "tunnels-run-1"] {
+        assert!(told.contains(name), "{told}");
+    }
+    let missing = bench(&["stages", "--check", folder.path().join("none").to_str().unwrap()]);
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
 fn what_is_not_installed_is_told_and_left_out() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ntm-bench"));
     command.args(["throughput", "--quick", "--only", "nebula", "--ntm", "/bin/true"]);

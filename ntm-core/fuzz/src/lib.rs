@@ -5,8 +5,8 @@
 //! with the saved corpus (`ntm-core/tests/fuzz_corpus.rs`, which includes this
 //! file by its path: a test needs neither nightly nor libFuzzer).
 //!
-//! - `parsers`: bytes that may be a message. `packet`, `capsule`, `forwarder`:
-//!   what packet workers do with one.
+//! - `parsers`: bytes that may be a message. `packet`, `super_packet`,
+//!   `capsule`, `forwarder`: what packet workers do with one.
 //! - `input`: bytes read as a script. `cast`: who plays with the machine under
 //!   test, and the sessions they really have with it.
 //! - `terminal`, `coordinator`, `relay`: whole machines, with strangers and with
@@ -21,6 +21,7 @@ mod input;
 mod packet;
 mod parsers;
 mod relay;
+mod super_packet;
 mod terminal;
 
 pub use capsule::capsule;
@@ -30,6 +31,7 @@ pub use handshake::handshake;
 pub use packet::packet;
 pub use parsers::{datagrams, messages, ticket};
 pub use relay::relay;
+pub use super_packet::super_packet;
 pub use terminal::{lying_coordinator, lying_peer, terminal};
 
 /// Something to fuzz.
@@ -49,7 +51,7 @@ const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>)
 }
 
 /// Everything that is fuzzed.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     target("datagrams", datagrams, parsers::datagram_seeds),
     target("messages", messages, parsers::message_seeds),
     target("ticket", ticket, parsers::ticket_seeds),
@@ -61,6 +63,7 @@ pub const TARGETS: [Target; 13] = [
     target("lying_member", lying_member, coordinator::member_seeds),
     target("lying_peer", lying_peer, terminal::peer_seeds),
     target("packet", packet, packet::seeds),
+    target("super_packet", super_packet, super_packet::seeds),
     target("capsule", capsule, capsule::seeds),
     target("forwarder", forwarder, forwarder::seeds),
 ];

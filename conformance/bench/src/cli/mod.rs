@@ -1,5 +1,6 @@
 mod moves;
 mod relay;
+mod stages;
 mod throughput;
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ntm_lab::sandbox;
 
-/// Measures `ntm` beside other tunnels, in namespaces made for it.
+/// Measures `ntm` beside other tunnels, in namespaces made for it, and what its
+/// parts cost.
 #[derive(Parser)]
 #[command(name = "ntm-bench", version, arg_required_else_help = true)]
 #[command(after_help = "\
@@ -19,6 +21,7 @@ Examples:
   ntm-bench throughput --only none --only ntm --only nebula --json figures.json
   ntm-bench moves --gib 1
   ntm-bench relay
+  ntm-bench stages
 
 Exit codes:
   0  done
@@ -38,6 +41,8 @@ enum Command {
     Moves(moves::Moves),
     /// What it costs a relay to forward a packet.
     Relay(relay::Relay),
+    /// What each stage of a packet's way costs, without a network.
+    Stages(stages::Stages),
 }
 
 /// Why the program ends; the numbers are those of `ntm`.
@@ -81,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Throughput(throughput) => throughput.execute(),
         Command::Moves(moves) => moves.execute(),
         Command::Relay(relay) => relay.execute(),
+        Command::Stages(stages) => stages.execute(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
