@@ -61,6 +61,14 @@ impl Suite {
         [Self::ChaCha20Poly1305, Self::Aes256Gcm].into_iter().find(|suite| *suite as u8 == number)
     }
 
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChaCha20Poly1305 => "chacha20-poly1305",
+            Self::Aes256Gcm => "aes-256-gcm",
+        }
+    }
+
     /// Packets after which a key must not be used any more: 2^28 for AES-GCM,
     /// 2^60 for ChaCha20-Poly1305.
     pub fn packet_limit(self) -> u64 {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::Time;
 use crate::address::{Candidate, Leg, Prefix, Vips};
+use crate::crypto::Suite;
 use crate::id::{Epoch, NodeName, PathId, PublicKey, SessionId};
 use crate::machine::SignalTrace;
 use crate::tunnel::TableEvent;
@@ -49,6 +50,8 @@ pub enum TerminalEvent {
         vips: Vips,
         /// The way.
         way: Way,
+        /// The cipher of its data, if there is a session.
+        suite: Option<Suite>,
     },
     /// A tunnel has no path that works.
     Disconnected {

@@ -27,7 +27,7 @@ pub(super) struct Session {
     /// Whether we began it.
     pub(super) initiator: bool,
     pub(super) established: Time,
-    suite: Suite,
+    pub(super) suite: Suite,
     send: Secret,
     receive: Secret,
     data_send: Secret,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::{Terminal, Way};
 use crate::Time;
 use crate::address::{Candidate, Vips};
+use crate::crypto::Suite;
 use crate::id::{Epoch, NodeName, PathId};
 
 /// A terminal at one moment, for people and programs.
@@ -43,6 +44,8 @@ pub struct TunnelStatus {
     pub rtt: Option<Duration>,
     /// The age of the session.
     pub session_age: Option<Duration>,
+    /// The cipher of its data.
+    pub suite: Option<Suite>,
 }
 
 /// What a tunnel is doing.
@@ -78,6 +81,7 @@ impl Terminal {
                 proved: tunnel.selected.is_some_and(|selected| selected.proved),
                 rtt: tunnel.rtt().smoothed(),
                 session_age: session.map(|session| now.since(session.established)),
+                suite: session.map(|session| session.suite),
             }
         });
         TerminalStatus {

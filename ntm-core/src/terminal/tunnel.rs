@@ -190,7 +190,8 @@ impl Tunnel {
         if before.is_none_or(|before| !before.same_remote(leg)) {
             let (peer, vips) = (self.peer.name.clone(), self.peer.vips);
             let way = self.way(leg);
-            cx.event(TerminalEvent::Connected { path, peer, vips, way });
+            let suite = self.current.as_ref().map(|session| session.suite);
+            cx.event(TerminalEvent::Connected { path, peer, vips, way, suite });
         }
     }
 

@@ -3,6 +3,7 @@
 
 use ntm_core::Time;
 use ntm_core::coordinator::{CoordinatorEvent, Failure};
+use ntm_core::crypto::Suite;
 use ntm_core::machine::{Sent, SignalTrace};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{Cause, Phase, TerminalEvent};
@@ -47,9 +48,10 @@ pub(super) fn terminal(at: Time, event: &TerminalEvent) {
             let reason = refusal.map_or("no answer".into(), |refusal| refusal.to_string());
             debug!(?target, reason, "no direction");
         }
-        TerminalEvent::Connected { path, peer, way, .. } => {
+        TerminalEvent::Connected { path, peer, way, suite, .. } => {
             let kind = if way.relayed { "relay" } else { "direct" };
-            info!(%path, %peer, kind, "connected");
+            let cipher = suite.map(Suite::name);
+            info!(%path, %peer, kind, cipher, "connected");
             debug!(%path, remote = %way.leg.remote, "the way in use");
         }
         TerminalEvent::Disconnected { path } => info!(%path, "no path at the moment"),

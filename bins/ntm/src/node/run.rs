@@ -359,7 +359,10 @@ impl Node {
         }
         match set_up(&*interface, &settings, INTERFACE_PATIENCE).await {
             Ok(()) => {
-                info!(interface = interface.name(), vips = %settings.vips, "ready");
+                let facts = interface.facts().into_iter().filter(|(key, _)| key != "interface");
+                let in_use: Vec<_> = facts.map(|(key, value)| format!("{key}: {value}")).collect();
+                let in_use = in_use.join("; ");
+                info!(interface = interface.name(), vips = %settings.vips, in_use, "ready");
                 self.waiting.settings = Some(settings);
             }
             Err(error) => {

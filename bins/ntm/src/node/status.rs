@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ntm_core::coordinator::CoordinatorStatus;
+use ntm_core::crypto::Suite;
 use ntm_core::id::{Epoch, NodeName, PathId, PublicKey};
 use ntm_core::plugin::{MemberRole, MemberRoles};
 use ntm_core::relay::RelayStatus;
@@ -84,6 +85,8 @@ pub struct TunnelReport {
     pub rtt_us: Option<u64>,
     /// The age of the keys in seconds.
     pub session_age_s: Option<u64>,
+    /// The cipher of its packets.
+    pub cipher: Option<&'static str>,
     /// Packets and bytes, as applications see them.
     pub traffic: TrafficReport,
 }
@@ -233,6 +236,7 @@ pub(super) fn terminal(
             path: tunnel.way.map(|way| path_report(&way, tunnel.proved)),
             rtt_us: tunnel.rtt.map(micros),
             session_age_s: tunnel.session_age.map(|age| age.as_secs()),
+            cipher: tunnel.suite.map(Suite::name),
             traffic: TrafficReport {
                 sent_packets: traffic.sent,
                 sent_bytes: traffic.sent_bytes,
