@@ -59,4 +59,4 @@ pub use process::Process;
 pub use recorder::Recorder;
 pub use segment::{Fabric, Segment};
 pub use tools::Tools;
-pub use topology::{Lab, Site};
+pub use topology::{Lab, Site, Wired};

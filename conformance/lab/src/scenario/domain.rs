@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +15,9 @@ use super::ask;
 use crate::error::{Doing as _, Error, Result};
 use crate::family::Family;
 use crate::host::Host;
+use crate::netns::Netns;
 use crate::process::Process;
+use crate::topology::Wired;
 
 /// How long a node may take to be ready.
 const START: Duration = Duration::from_secs(20);
@@ -49,6 +51,40 @@ pub struct Domain {
     keys: BTreeMap<String, String>,
     dc: Vec<SocketAddr>,
     keep_alive: Duration,
+    /// What a node's configuration says besides, by host name.
+    more: BTreeMap<String, String>,
+}
+
+/// Where a node can run.
+pub trait Machine {
+    /// The namespace; its name is the node's.
+    fn netns(&self) -> &Netns;
+
+    /// Its address of a family.
+    ///
+    /// # Errors
+    /// It has none.
+    fn address(&self, family: Family) -> Result<IpAddr>;
+}
+
+impl Machine for Host {
+    fn netns(&self) -> &Netns {
+        self.netns()
+    }
+
+    fn address(&self, family: Family) -> Result<IpAddr> {
+        self.address(family)
+    }
+}
+
+impl Machine for Wired {
+    fn netns(&self) -> &Netns {
+        self.netns()
+    }
+
+    fn address(&self, family: Family) -> Result<IpAddr> {
+        self.address(family)
+    }
 }
 
 /// A running node.
@@ -86,6 +122,7 @@ impl Domain {
             keys: BTreeMap::new(),
             dc: Vec::new(),
             keep_alive: Duration::from_secs(25),
+            more: BTreeMap::new(),
         };
         for name in names {
             let public = domain.make_key(name)?;
@@ -110,7 +147,8 @@ impl Domain {
     ///
     /// # Errors
     /// It does not start.
-    pub fn start_dc(&mut self, host: &Host) -> Result<Node> {
+    pub fn start_dc(&mut self, host: &impl Machine) -> Result<Node> {
+        let name = host.netns().name();
         self.dc = Family::BOTH
             .into_iter()
             .filter_map(|family| host.address(family).ok())
@@ -121,16 +159,16 @@ impl Domain {
             "[vip.config]\nipv4 = \"198.18.0.0/16\"\nipv6 = \"fd53:6e74:6d00::/48\"\n\
              [registry.config]\npath = \"{}.redb\"\n\
              [coordinator]\npublic = [{}]\nkeep_alive = {}\n",
-            host.name(),
+            name,
             public.join(", "),
             self.keep_alive.as_secs()
         );
-        for (name, key) in &self.keys {
-            if name != host.name() {
-                let role = if name.starts_with("rs") { "relay" } else { "terminal" };
+        for (member, key) in &self.keys {
+            if member != name {
+                let role = if member.starts_with("rs") { "relay" } else { "terminal" };
                 let _infallible = write!(
                     text,
-                    "[[member]]\nname = \"{name}.example\"\npublic_key = \"{key}\"\nrole = \"{role}\"\n"
+                    "[[member]]\nname = \"{member}.example\"\npublic_key = \"{key}\"\nrole = \"{role}\"\n"
                 );
             }
         }
@@ -141,7 +179,7 @@ impl Domain {
     ///
     /// # Errors
     /// It does not start, or does not register.
-    pub fn start_relay(&self, host: &Host) -> Result<Node> {
+    pub fn start_relay(&self, host: &impl Machine) -> Result<Node> {
         self.start(host, "rs", &self.dc_section(), "registered with the coordinator")
     }
 
@@ -149,7 +187,7 @@ impl Domain {
     ///
     /// # Errors
     /// It does not start, or does not register.
-    pub fn start_terminal(&self, host: &Host, mode: Mode) -> Result<Node> {
+    pub fn start_terminal(&self, host: &impl Machine, mode: Mode) -> Result<Node> {
         let text = format!("{}[handover]\nmode = \"{}\"\n", self.dc_section(), mode.name());
         self.start(host, "terminal", &text, "ready")
     }
@@ -161,18 +199,24 @@ impl Domain {
         self.keep_alive = interval;
     }
 
+    /// Adds sections to the configuration of a node started later, in TOML.
+    pub fn configure(&mut self, name: &str, sections: &str) {
+        self.more.entry(name.to_owned()).or_default().push_str(sections);
+    }
+
     fn dc_section(&self) -> String {
         let addresses: Vec<_> = self.dc.iter().map(|addr| format!("\"{addr}\"")).collect();
         let key = self.keys.get("dc").map_or("", String::as_str);
         format!("[[dc]]\naddresses = [{}]\npublic_key = \"{key}\"\n", addresses.join(", "))
     }
 
-    fn start(&self, host: &Host, role: &str, sections: &str, ready: &str) -> Result<Node> {
-        let name = host.name();
+    fn start(&self, host: &impl Machine, role: &str, sections: &str, ready: &str) -> Result<Node> {
+        let name = host.netns().name();
+        let more = self.more.get(name).map_or("", String::as_str);
         let socket = self.folder.join(format!("{name}.sock"));
         let text = format!(
             "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
-             [control]\nsocket = \"{}\"\n{sections}",
+             [control]\nsocket = \"{}\"\n{sections}{more}",
             socket.display()
         );
         let file = self.folder.join(format!("{name}.toml"));
@@ -236,7 +280,7 @@ impl Node {
     ///
     /// # Errors
     /// It has none.
-    pub fn vip(&self, family: Family) -> Result<std::net::IpAddr> {
+    pub fn vip(&self, family: Family) -> Result<IpAddr> {
         let status = self.status()?;
         let vips = status["terminal"]["vips"].as_array().cloned().unwrap_or_default();
         vips.iter()

@@ -2,6 +2,7 @@
 
 mod plan;
 mod site;
+mod wired;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use site::Site;
+pub use wired::Wired;
 
 use crate::dhcp::Server;
 use crate::error::{Error, Result};
@@ -157,6 +159,15 @@ impl Lab {
     pub fn mobile(&mut self, name: &str, conditions: Conditions) -> Result<Host> {
         let seed = self.count(2).into();
         Host::new(&self.fabric, &self.tools, name, Asks::Dhcp, conditions, seed)
+    }
+
+    /// A machine at a site for good, on a wire without any conditions, over which
+    /// the kernel's offloads work: for what has to be fast.
+    ///
+    /// # Errors
+    /// The name is taken, or the system refuses.
+    pub fn wired(&self, name: &str, site: &Site) -> Result<Wired> {
+        Wired::new(&self.fabric, name, site)
     }
 
     /// Gives a host one more interface, which is used when the earlier ones are
