@@ -39,6 +39,10 @@ unit:
 loom:
     RUSTFLAGS="--cfg ntm_loom" CARGO_TARGET_DIR=target/loom cargo test -p ntm-core --lib --release --locked tunnel::loom
 
+# Every schedule of worlds with more moves and faults than the tests explore, some minutes; or of those whose names contain these words.
+model *words:
+    cargo run --release --locked -p ntm-model -- {{words}}
+
 # Looks for crashes with every fuzz target, so many seconds each. What is found lands in ntm-core/fuzz/artifacts; how to keep it: ntm-core/fuzz/README.md.
 fuzz seconds="60":
     #!/usr/bin/env bash

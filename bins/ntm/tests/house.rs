@@ -25,7 +25,8 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-core" => |on| on == "ntm-abi",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
         "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
-        "ntm" => |on| on != "ntm-sim" && on != "ntm-bench",
+        "ntm-model" => |on| ["ntm-core", "ntm-sim", "ntm-traversal-rs"].contains(&on),
+        "ntm" => |on| !["ntm-bench", "ntm-model", "ntm-sim"].contains(&on),
         plugin if is_plugin(plugin) => |on| on == "ntm-core",
         other => panic!("{other} has no place in the house yet"),
     }
