@@ -70,6 +70,14 @@ impl Leg {
         Self { local: None, ..self }
     }
 
+    /// The way back: from the address that was spoken to, which a NAT or a firewall on
+    /// the way expects of the answer. The system chooses the interface.
+    #[must_use]
+    pub fn back(self) -> Self {
+        let local = self.local.map(|pin| LocalPin { ifindex: 0, ..pin });
+        Self { local, ..self }
+    }
+
     /// Whether both go to the same place by the same transport.
     pub fn same_remote(&self, other: &Self) -> bool {
         self.transport == other.transport && self.remote == other.remote

@@ -354,7 +354,7 @@ impl Coordinator {
         let allowed = proved
             || self.members.station(to).is_some_and(|state| state.spend(leg, datagram.len()));
         if allowed {
-            self.out.send(leg.unpinned(), signal.body.name(), datagram);
+            self.out.send(leg.back(), signal.body.name(), datagram);
         }
         allowed
     }

@@ -124,9 +124,9 @@ impl Coordinator {
         let Some(state) = self.members.station(station) else { return };
         let RegistrationRequest { epoch, claimed, paths, token } = request;
         let news = match &mut state.presence {
-            Some(presence) => presence.update(now, epoch, claimed, observed, leg.unpinned()),
+            Some(presence) => presence.update(now, epoch, claimed, observed, leg.back()),
             none => {
-                let leg = leg.unpinned();
+                let leg = leg.back();
                 *none = Some(Presence::new(now, epoch, claimed, observed, leg));
                 News::Moved
             }

@@ -108,7 +108,7 @@ impl Coordinator {
             Admission::Ask(cookie) => {
                 let (id, role) = (message.id, RoleTag::Terminal);
                 let answer = Cookie { role, id, cookie };
-                self.out.send(leg.unpinned(), "Cookie", answer.emit());
+                self.out.send(leg.back(), "Cookie", answer.emit());
                 return None;
             }
             Admission::Drop => return None,
@@ -120,7 +120,7 @@ impl Coordinator {
         self.out.received(leg, "Handshake 1", message.noise.len());
         let (id, role) = (message.id, RoleTag::Terminal);
         let answer = Handshake2 { role, id, side: Side::Lower, noise };
-        self.out.send(leg.unpinned(), "Handshake 2", answer.emit());
+        self.out.send(leg.back(), "Handshake 2", answer.emit());
         Some(())
     }
 

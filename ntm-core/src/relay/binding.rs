@@ -120,7 +120,7 @@ impl Pair {
             return refused(BindStatus::Expired);
         }
         let end = self.end(bind.side);
-        let leg = leg.unpinned();
+        let leg = leg.back();
         let status = end.update(now, leg, bind, bytes, rng);
         if status == BindStatus::Stale {
             return refused(status);
@@ -191,14 +191,15 @@ impl End {
         if bind.epoch < bound.epoch {
             return BindStatus::Stale;
         }
-        if bind.epoch > bound.epoch && leg != bound.leg {
+        if bind.epoch > bound.epoch && !leg.same_remote(&bound.leg) {
             // It has moved, on its own authenticated word.
             *bound = Bound::new(now, leg, bind.epoch, bytes, rng);
             return BindStatus::Challenge;
         }
         bound.epoch = bind.epoch;
         let returned = bind.token.is_some() && bind.token == bound.challenge_for(&leg);
-        if leg == bound.leg {
+        if leg.same_remote(&bound.leg) {
+            bound.leg = leg;
             bound.refreshed = now;
             bound.received += bytes as u64;
             if returned {
@@ -217,7 +218,7 @@ impl End {
             };
             return BindStatus::Bound;
         }
-        if bound.rival.is_none_or(|(rival, _)| rival != leg) {
+        if bound.rival.is_none_or(|(rival, _)| !rival.same_remote(&leg)) {
             bound.rival = Some((leg, rng.bytes()));
         }
         BindStatus::Challenge
@@ -240,10 +241,10 @@ impl Bound {
 
     /// The challenge under way to this address.
     fn challenge_for(&self, leg: &Leg) -> Option<Token> {
-        if *leg == self.leg {
+        if leg.same_remote(&self.leg) {
             return self.challenge;
         }
-        self.rival.filter(|(rival, _)| rival == leg).map(|(_, token)| token)
+        self.rival.filter(|(rival, _)| rival.same_remote(leg)).map(|(_, token)| token)
     }
 }
 

@@ -300,7 +300,7 @@ impl Relay {
             nonce: bind.nonce,
             challenge,
         };
-        self.out.send(leg.unpinned(), "Bind Ack", ack.emit(key));
+        self.out.send(leg.back(), "Bind Ack", ack.emit(key));
     }
 
     /// A worker reports a path that has used up its quota.

@@ -17,7 +17,7 @@ use crate::clock;
 /// Reads in one call of the lane.
 const TOGETHER: usize = 16;
 /// Bytes that leave before the network gets its turn.
-const TURN: usize = 256 << 10;
+const TURN: usize = 128 << 10;
 
 /// Reads until there is nothing more. Where there is no room, the fattest flow
 /// gives way, so that others get in; of what cannot be read now the interface

@@ -35,11 +35,6 @@ impl Inward {
         self.queue.is_empty()
     }
 
-    /// Whether there is room for more to wait.
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.free.len() > BUFFERS / 2
-    }
-
     /// Ends the joining. What has come is handed over at once, or waits if there is
     /// `more` or others wait already. Returns how many packets the interface did
     /// not take.

@@ -15,8 +15,6 @@ use super::outgoing::send;
 use super::{Broken, SLOT, Worker};
 use crate::clock;
 
-/// Rounds of reading one lane before the others get their turn.
-const ROUNDS: usize = 8;
 /// Receives in one system call.
 const SLOTS: usize = 16;
 
@@ -96,41 +94,35 @@ impl Worker {
     /// Takes what the network has.
     pub(super) fn receive(&mut self, transport: usize) {
         let lane = self.lanes.transports[transport].clone();
-        for _ in 0..ROUNDS {
-            let filled = match self.received.fill(&*lane) {
-                Ok(filled) => filled,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    tracing::error!(%error, transport, "a transport is broken");
-                    self.unread |= 1 << transport;
-                    return self.mailbox.broken(Broken::Transport);
-                }
-            };
-            let now = clock::now();
-            let forwards = self.forwarder.take();
-            let mut posted = false;
-            for slot in 0..filled {
-                let Some(leg) = self.received.metas[slot].leg(transport) else { continue };
-                let mut rest = 0..self.received.metas[slot].len;
-                while !rest.is_empty() {
-                    let (taken, was_posted) =
-                        self.take_datagrams(now, &forwards, &leg, slot, rest.clone());
-                    rest.start += taken;
-                    posted |= was_posted;
-                }
+        let filled = match self.received.fill(&*lane) {
+            Ok(filled) => filled,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                tracing::error!(%error, transport, "a transport is broken");
+                self.unread |= 1 << transport;
+                return self.mailbox.broken(Broken::Transport);
             }
-            drop(forwards);
-            if posted {
-                self.mailbox.ring();
-            }
-            self.forward();
-            let more = filled == SLOTS;
-            let interface = self.lanes.interface.as_deref();
-            self.stats.interface_drops += self.inward.settle(interface, more);
-            if !more || !self.inward.has_room() {
-                return;
+        };
+        let now = clock::now();
+        let forwards = self.forwarder.take();
+        let mut posted = false;
+        for slot in 0..filled {
+            let Some(leg) = self.received.metas[slot].leg(transport) else { continue };
+            let mut rest = 0..self.received.metas[slot].len;
+            while !rest.is_empty() {
+                let (taken, was_posted) =
+                    self.take_datagrams(now, &forwards, &leg, slot, rest.clone());
+                rest.start += taken;
+                posted |= was_posted;
             }
         }
+        drop(forwards);
+        if posted {
+            self.mailbox.ring();
+        }
+        self.forward();
+        let interface = self.lanes.interface.as_deref();
+        self.stats.interface_drops += self.inward.settle(interface, filled == SLOTS);
     }
 
     /// Takes the first of the datagrams that lie there, and those behind it that
