@@ -27,7 +27,7 @@ pub struct SendKey {
 pub struct ReceiveKey {
     key: DataKey,
     slot: u8,
-    window: Mutex<Box<Window<1024>>>,
+    window: Mutex<Window<1024>>,
     failed: PlainU64,
 }
 

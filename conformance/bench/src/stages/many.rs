@@ -13,19 +13,21 @@ use ntm_core::wire::{Envelope, Header, Kind};
 use super::ends::{self, LARGE, RUN, SEGMENT, SMALL, Turns};
 use super::{Pair, Stage, wrong};
 
-const PEERS: usize = 1000;
-const PATHS: usize = 10_000;
+/// What fits into a processor's own cache, and what does not.
+const PEERS: [usize; 2] = [100, 1000];
+const PATHS: [usize; 2] = [1000, 10_000];
 
 /// Bytes of a capsule.
 const STRIDE: usize = LARGE + CAPSULE_OVERHEAD;
 
 pub(super) fn stages(most: usize) -> Vec<Stage> {
+    let sizes = |many: [usize; 2]| [1].into_iter().chain(many).filter(move |size| *size <= most);
     let mut stages = Vec::new();
-    for peers in [1, PEERS.min(most)] {
+    for peers in sizes(PEERS) {
         stages.push(tunnels_run(peers));
         stages.push(tunnels_small(peers));
     }
-    for paths in [1, PATHS.min(most)] {
+    for paths in sizes(PATHS) {
         stages.push(relay(format!("relay-run-{paths}"), paths, RUN, STRIDE));
         stages.push(relay(format!("relay-64-{paths}"), paths, 1, SMALL + CAPSULE_OVERHEAD));
     }
@@ -33,17 +35,17 @@ pub(super) fn stages(most: usize) -> Vec<Stage> {
 }
 
 pub(super) fn pairs() -> Vec<Pair> {
-    let pair = |what, name: &str, many| Pair {
-        what,
-        one: format!("{name}-1"),
-        many: format!("{name}-{many}"),
+    let pairs = |what, name: &'static str, many: [usize; 2]| {
+        let one = format!("{name}-1");
+        many.map(|many| Pair { what, one: one.clone(), many: format!("{name}-{many}") })
     };
-    vec![
-        pair("tunnels, super-packets", "tunnels-run", PEERS),
-        pair("tunnels, packets of 64 bytes", "tunnels-64", PEERS),
-        pair("relayed paths, runs of 45", "relay-run", PATHS),
-        pair("relayed paths, packets of 64 bytes", "relay-64", PATHS),
+    [
+        pairs("tunnels, super-packets", "tunnels-run", PEERS),
+        pairs("tunnels, packets of 64 bytes", "tunnels-64", PEERS),
+        pairs("relayed paths, runs of 45", "relay-run", PATHS),
+        pairs("relayed paths, packets of 64 bytes", "relay-64", PATHS),
     ]
+    .concat()
 }
 
 /// Super-packets are sealed for a peer each until there is as much as leaves in a

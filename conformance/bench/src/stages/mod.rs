@@ -40,6 +40,7 @@ pub(crate) struct Figure {
 }
 
 /// Two stages that differ in how many peers there are.
+#[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) what: &'static str,
     pub(crate) one: String,
