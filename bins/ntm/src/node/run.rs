@@ -12,11 +12,11 @@ use ntm_core::coordinator::CoordinatorEvent;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{
-    Addr, Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot, TxPacket,
+    Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot,
 };
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{TerminalCommand, TerminalEvent};
-use ntm_core::tunnel::Traffic;
+use ntm_core::tunnel::{Traffic, addressed};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -409,7 +409,7 @@ impl Node {
         };
         let lanes = transport.lanes();
         let Some(lane) = lanes.first() else { return };
-        let packet = TxPacket::new(datagram, Addr::from(leg.remote));
+        let packet = addressed(leg, datagram, 0);
         match lane.try_send(&[packet]) {
             Ok(_) => self.handovers.note_sent(now),
             Err(error) => {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::address::{TransportId, TransportKind};
+use crate::address::{LocalPin, TransportId, TransportKind};
 use crate::client::{CoordinatorAddress, prologue};
 use crate::crypto::{Identity, Responder};
 use crate::id::{PublicKey, Side};
@@ -200,4 +200,24 @@ impl World {
     fn goes_to(&self, last: u8) -> bool {
         self.forwards(addr(10), 100) == Verdict::To(Leg::to(TransportId(0), addr(last)))
     }
+}
+
+#[test]
+fn an_end_is_answered_and_sent_to_from_the_address_that_it_spoke_to() {
+    let mut world = World::new();
+    let ticket = world.ticket(PATH, 1);
+    world.relayed(&ticket);
+    let spoken_to = LocalPin { ip: [203, 0, 113, 77].into(), ifindex: 3 };
+    let bind = world.bind(Side::Lower, &ticket).emit(&ticket.end_key(&KEY, Side::Lower));
+    let from = Leg { local: Some(spoken_to), ..Leg::to(TransportId(0), addr(10)) };
+    world.drain();
+    world.relay.handle_datagram(world.now, &from, &bind);
+    let mut buffer = Vec::new();
+    let pinned = Some(LocalPin { ifindex: 0, ..spoken_to });
+    assert_eq!(world.relay.poll_transmit(&mut buffer).map(|leg| leg.local), Some(pinned));
+    world.drain();
+    let envelope = Envelope::new(Kind::Capsule, Side::Higher, *PATH.as_bytes());
+    let higher = Leg::to(TransportId(0), addr(20));
+    let verdict = world.table.reader().take().verdict(world.now, &higher, &envelope, 100);
+    assert_eq!(verdict, Verdict::To(Leg { local: pinned, ..from }));
 }
