@@ -11,9 +11,7 @@ use ntm_core::address::Leg;
 use ntm_core::coordinator::CoordinatorEvent;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
-use ntm_core::plugin::{
-    Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot,
-};
+use ntm_core::plugin::{Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot};
 use ntm_core::relay::RelayEvent;
 use ntm_core::terminal::{TerminalCommand, TerminalEvent};
 use ntm_core::tunnel::{Traffic, addressed};

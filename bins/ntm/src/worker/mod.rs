@@ -44,12 +44,6 @@ const BUFFERS: usize = 64;
 /// Transports that a worker serves at most.
 pub(crate) const MOST_TRANSPORTS: usize = 14;
 
-/// A worker goes before the applications that it works for, where it shares the
-/// processors with them: a small packet under load then waits a quarter less, and one
-/// bulk flow loses a twentieth. With -19 that flow lost a third.
-#[cfg(target_os = "linux")]
-const NICE: i32 = -15;
-
 /// While packets wait for a path, look after them this often.
 const HOLD_CHECK: Duration = Duration::from_millis(20);
 
@@ -166,9 +160,6 @@ impl Worker {
         let watched = Watched { mailbox: worker.mailbox.clone(), stop: stop.clone() };
         let thread = thread.spawn(move || {
             let _watched = watched;
-            // Of this thread alone; who may not ask for it goes without.
-            #[cfg(target_os = "linux")]
-            let _as_before = rustix::process::setpriority_process(None, NICE);
             worker.run();
         })?;
         Ok(Handle { waker, stop, thread: Some(thread) })
