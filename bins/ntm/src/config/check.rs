@@ -7,6 +7,7 @@ use super::path::KeyPath;
 use super::problem::{ConfigError, Place, Problem};
 use super::sources::{Part, Sources};
 use super::{Config, Loaded};
+use crate::worker::MOST_TRANSPORTS;
 
 /// The longest name of a Unix socket, in bytes: what `sun_path` holds on Linux,
 /// less its terminator; some systems take four fewer.
@@ -20,6 +21,7 @@ pub(super) fn check(config: &Config, sources: &Sources) -> (Vec<Problem>, Vec<Pr
     errors.extend(check.members());
     errors.extend(check.socket());
     errors.extend(check.ciphers());
+    errors.extend(check.transports());
     let mut warnings = check.sections_without_a_role();
     warnings.extend(check.public_addresses());
     warnings.sort();
@@ -129,6 +131,16 @@ impl Check<'_> {
             let message = "`ciphers` in [tunnel] lacks `chacha20-poly1305`, the one that every node \
                            has; add it, the faster ones are still preferred";
             self.problem("tunnel.ciphers", Part::Value, message)
+        })
+    }
+
+    fn transports(&self) -> Option<Problem> {
+        let count = self.config.transport.len();
+        (count > MOST_TRANSPORTS).then(|| {
+            let message =
+                format!("{count} transports are too many; keep {MOST_TRANSPORTS} at most");
+            let first = KeyPath::default().key("transport").index(MOST_TRANSPORTS);
+            self.sources.problem(&first.key("plugin"), Part::Value, message)
         })
     }
 

@@ -119,6 +119,15 @@ fn a_tunnel_needs_the_cipher_that_everybody_has_and_a_worker() {
     assert_eq!(refused("ciphers = [\"rot13\", \"chacha20-poly1305\"]").len(), 1);
 }
 
+#[test]
+fn more_transports_than_a_worker_serves_are_refused() {
+    let with =
+        |count: usize| format!("{TERMINAL}{}", "[[transport]]\nplugin = \"udp\"\n".repeat(count));
+    assert_eq!(read(&with(14)).unwrap().config.transport.len(), 14);
+    let [problem] = &problems(read(&with(15)))[..] else { panic!("not one problem") };
+    assert!(problem.starts_with("etc/ntm.toml:37:10: 15 transports are too many"), "{problem}");
+}
+
 /// The first line of each warning.
 fn warnings(loaded: &Loaded) -> Vec<String> {
     let first_line = |text: String| text.lines().next().unwrap().to_owned();
