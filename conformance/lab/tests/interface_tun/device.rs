@@ -21,6 +21,7 @@ use crate::common::{
 ntm_lab::trials![
     a_packet_into_the_range_comes_out_and_its_answer_reaches_the_sender,
     packets_come_out_in_order_until_there_are_none,
+    a_burst_waits_for_a_worker_that_is_away,
     a_lane_of_an_interface_that_is_down_refuses_and_recovers,
     queues_together_get_every_flow,
     the_interface_gets_what_was_asked_for_and_nothing_else,
@@ -79,6 +80,26 @@ fn packets_come_out_in_order_until_there_are_none() {
             let nothing = lane.try_recv(&mut [RxSlot::new(&mut buffers[0])]);
             assert_eq!(nothing.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
         }
+    });
+}
+
+fn a_burst_waits_for_a_worker_that_is_away() {
+    in_a_namespace("burst", |_| {
+        let tun = device(SuperPackets::None, 1, &settings("198.18.0.5", ""));
+        let lane = tun.lanes().remove(0);
+        // What one socket may have under way would not fill a queue.
+        for number in 0..40_u8 {
+            let socket = UdpSocket::bind("198.18.0.5:0").unwrap();
+            for _ in 0..100 {
+                socket.send_to(&[number], "198.18.0.9:9").unwrap();
+            }
+        }
+        let mut buffer = [0; 2048];
+        let mut waited = 0;
+        while readable(&*lane, NOW) {
+            waited += lane.try_recv(&mut [RxSlot::new(&mut buffer)]).unwrap();
+        }
+        assert_eq!(waited, 4_000);
     });
 }
 

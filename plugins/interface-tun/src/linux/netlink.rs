@@ -80,6 +80,14 @@ impl Netlink {
         self.ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
     }
 
+    /// How many packets wait in each queue before the next one is dropped.
+    pub(super) fn set_queue_len(&self, index: u32, packets: u32) -> Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes = vec![LinkAttribute::TxQueueLen(packets)];
+        self.ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
+    }
+
     /// Whether packets to this address of ours are delivered here.
     pub(super) fn is_local(&self, ip: IpAddr) -> Result<bool> {
         let message = route_to(ip, if ip.is_ipv4() { 32 } else { 128 });
