@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
+use nix::sys::socket::sockopt::UdpGroSegment;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, setsockopt};
 use ntm_lab::{Netns, Result};
 use socket2::SockRef;
 
@@ -24,6 +25,9 @@ const TICK: Duration = Duration::from_micros(200);
 /// So long nothing must have come for the flow to have ended.
 const SILENCE: Duration = Duration::from_millis(60);
 const BUFFER: usize = 4 << 20;
+/// The receiver takes packets that the system has joined as one (UDP_GRO), as
+/// programs that receive many do; where nothing joins them they come one by one.
+const JOINED: usize = 1 << 16;
 
 /// What became of a flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +83,9 @@ impl Flow {
             socket.set_send_buffer_size(BUFFER).map_err(doing(what))?;
             socket.set_recv_buffer_size(BUFFER).map_err(doing(what))?;
         }
+        setsockopt(&receiver, UdpGroSegment, &true)
+            .map_err(io::Error::from)
+            .map_err(doing(what))?;
         receiver.set_read_timeout(Some(Duration::from_millis(20))).map_err(doing(what))?;
         Ok(Self { sender, receiver, run: AtomicU64::new(1) })
     }
@@ -149,21 +156,27 @@ impl Flow {
 
     /// Counts what comes of this run until all has been sent and it is silent.
     fn receive(&self, run: u64, sent_all: &AtomicBool) -> io::Result<(u64, Option<Instant>)> {
-        let mut buffers = [[0; SIZE]; BATCH];
+        let mut buffers = vec![vec![0; JOINED]; BATCH];
+        let mut lengths = [0; BATCH];
         let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
         let (mut received, mut last) = (0, None);
         let mut heard = Instant::now();
         loop {
             let got = {
-                let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+                let mut slices: Vec<_> =
+                    buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
                 let flags = MsgFlags::MSG_WAITFORONE;
                 recvmmsg(self.receiver.as_raw_fd(), &mut headers, slices.iter_mut(), flags, None)
-                    .map(Iterator::count)
+                    .map(|got| {
+                        let each = lengths.iter_mut().zip(got);
+                        each.map(|(length, message)| *length = message.bytes).count()
+                    })
             };
             match got.map_err(io::Error::from) {
                 Ok(count) => {
-                    let own = |buffer: &&[u8; SIZE]| buffer[..8] == run.to_be_bytes();
-                    let own = buffers[..count].iter().filter(own).count() as u64;
+                    let joined = buffers.iter().zip(&lengths[..count]);
+                    let packets = joined.flat_map(|(it, &length)| it[..length].chunks_exact(SIZE));
+                    let own = packets.filter(|it| it[..8] == run.to_be_bytes()).count() as u64;
                     if own > 0 {
                         heard = Instant::now();
                         last = Some(heard);
