@@ -20,6 +20,8 @@ mod stages;
 mod stats;
 #[cfg(target_os = "linux")]
 mod tunnel;
+#[cfg(target_os = "linux")]
+mod turn;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -10,15 +10,15 @@ use crate::tunnel::Programs;
 
 /// What it costs a relay to forward a packet, beside coturn.
 ///
-/// Two terminals that cannot reach each other send small packets through a relay
-/// server; then coturn's client and echo send as large ones through coturn, at about
+/// Of two terminals that cannot reach each other one sends small packets to the other
+/// through a relay server; then the same sender sends as large ones through coturn, at
 /// the same pace; and again. Counted are the packets that went through, and the time
 /// that the relay's process alone was on a processor.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   ntm-bench relay
-  ntm-bench relay --pace 30000 --seconds 10 --repeats 5 --json relay.json
+  ntm-bench relay --pace 100000 --seconds 10 --repeats 5 --json relay.json
 
 Exit code 1 if a relay does not forward; 4 if this machine cannot have such
 networks. Without coturn its part is left out.")]

@@ -62,7 +62,21 @@ impl Outcome {
 pub(crate) struct Flow {
     sender: UdpSocket,
     receiver: UdpSocket,
+    /// Before what the receiver gets of each packet; somebody on the way takes it off.
+    envelope: Vec<u8>,
+    /// What the receiver gets of each packet, in bytes.
+    size: usize,
     run: AtomicU64,
+}
+
+/// A socket at this address of this machine.
+///
+/// # Errors
+/// The machine does not have it.
+pub(crate) fn open(machine: &Netns, address: Ipv4Addr) -> Result<UdpSocket> {
+    machine
+        .run(|| UdpSocket::bind(SocketAddrV4::new(address, 0)))
+        .map_err(doing("open a UDP socket"))
 }
 
 impl Flow {
@@ -71,13 +85,24 @@ impl Flow {
     /// # Errors
     /// A machine does not have its address.
     pub(crate) fn new(left: (&Netns, Ipv4Addr), right: (&Netns, Ipv4Addr)) -> Result<Self> {
-        let what = "open a UDP socket";
-        let open = |(machine, address): (&Netns, Ipv4Addr)| {
-            machine.run(|| UdpSocket::bind(SocketAddrV4::new(address, 0))).map_err(doing(what))
-        };
-        let (sender, receiver) = (open(left)?, open(right)?);
-        let to = receiver.local_addr().map_err(doing(what))?;
-        sender.connect(to).map_err(doing(what))?;
+        let (sender, receiver) = (open(left.0, left.1)?, open(right.0, right.1)?);
+        let to = receiver.local_addr().map_err(doing("open a UDP socket"))?;
+        sender.connect(to).map_err(doing("open a UDP socket"))?;
+        Self::between(sender, receiver, Vec::new(), SIZE)
+    }
+
+    /// From one socket, which is connected, to another: packets of `size` bytes, before
+    /// each of which stands an envelope.
+    ///
+    /// # Errors
+    /// The system refuses an option.
+    pub(crate) fn between(
+        sender: UdpSocket,
+        receiver: UdpSocket,
+        envelope: Vec<u8>,
+        size: usize,
+    ) -> Result<Self> {
+        let what = "prepare a UDP socket";
         for socket in [&sender, &receiver] {
             let socket = SockRef::from(socket);
             socket.set_send_buffer_size(BUFFER).map_err(doing(what))?;
@@ -87,7 +112,7 @@ impl Flow {
             .map_err(io::Error::from)
             .map_err(doing(what))?;
         receiver.set_read_timeout(Some(Duration::from_millis(20))).map_err(doing(what))?;
-        Ok(Self { sender, receiver, run: AtomicU64::new(1) })
+        Ok(Self { sender, receiver, envelope, size, run: AtomicU64::new(1) })
     }
 
     /// Sends for so long, so many packets a second or, without a pace, as many as
@@ -115,8 +140,9 @@ impl Flow {
 
     fn send(&self, run: u64, pace: Option<f64>, duration: Duration) -> io::Result<u64> {
         prctl::set_timerslack(1)?;
-        let mut packet = [0; SIZE];
-        packet[..8].copy_from_slice(&run.to_be_bytes());
+        let mut packet = self.envelope.clone();
+        packet.extend(run.to_be_bytes());
+        packet.resize(self.envelope.len() + self.size, 0);
         let slices = [[IoSlice::new(&packet)]; BATCH];
         let nowhere: [Option<SockaddrIn>; BATCH] = [None; BATCH];
         let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
@@ -175,7 +201,8 @@ impl Flow {
             match got.map_err(io::Error::from) {
                 Ok(count) => {
                     let joined = buffers.iter().zip(&lengths[..count]);
-                    let packets = joined.flat_map(|(it, &length)| it[..length].chunks_exact(SIZE));
+                    let packets =
+                        joined.flat_map(|(it, &length)| it[..length].chunks_exact(self.size));
                     let own = packets.filter(|it| it[..8] == run.to_be_bytes()).count() as u64;
                     if own > 0 {
                         heard = Instant::now();
