@@ -48,8 +48,9 @@ pub(super) struct StationState {
     pub(super) session: Option<SessionId>,
     pub(super) half_open: Vec<SessionId>,
     pub(super) presence: Option<Presence>,
-    /// A registration that waits for virtual addresses.
-    pub(super) waiting: Option<(Leg, RequestId, RegistrationRequest)>,
+    /// A registration that waits for virtual addresses: its copies, one of each
+    /// transport and family.
+    pub(super) waiting: Vec<(Leg, RequestId, RegistrationRequest)>,
     recent: VecDeque<Recent>,
     /// Up to when its registrations have used up what they may direct.
     directed: Time,

@@ -27,7 +27,11 @@ impl Coordinator {
         if needs_vips {
             let (name, key) = (record.name.clone(), record.key);
             let Some(state) = self.members.station(station) else { return };
-            state.waiting = Some((*leg, id, request));
+            let is_of = |other: &Leg| {
+                (other.transport, other.remote.is_ipv6()) == (leg.transport, leg.remote.is_ipv6())
+            };
+            state.waiting.retain(|(other, _, _)| !is_of(other));
+            state.waiting.push((*leg, id, request));
             let asked = self.effects.is_open(|why| why.leases_to(station));
             let asking = || Effect::Lease { name, key };
             if !asked && self.effects.ask(now, asking(), Why::Lease(station)).is_err() {
@@ -82,17 +86,21 @@ impl Coordinator {
         !vips.is_empty() && !self.members.is_taken(vips) && !vips.iter().any(rest)
     }
 
-    /// Answers the registration that was waiting for addresses.
+    /// Answers the registration that was waiting for addresses: each copy, since each
+    /// was seen from elsewhere.
     pub(super) fn resume(&mut self, now: Time, station: Station) {
-        let waiting = self.members.station(station).and_then(|state| state.waiting.take());
-        if let Some((leg, id, request)) = waiting {
+        for (leg, id, request) in self.waiting(station) {
             self.accept(now, station, &leg, id, request);
         }
     }
 
+    fn waiting(&mut self, station: Station) -> Vec<(Leg, RequestId, RegistrationRequest)> {
+        let state = self.members.station(station);
+        state.map(|state| std::mem::take(&mut state.waiting)).unwrap_or_default()
+    }
+
     pub(super) fn refuse_waiting(&mut self, station: Station, refusal: Refusal) {
-        let waiting = self.members.station(station).and_then(|state| state.waiting.take());
-        if let Some((leg, request, _)) = waiting {
+        for (leg, request, _) in self.waiting(station) {
             let body = SignalBody::Refusal(refusal);
             self.tell_at(station, &leg, &Signal { request, body });
         }

@@ -100,6 +100,34 @@ fn a_lease_that_is_stored_late_counts_and_is_given_to_nobody_else() {
 }
 
 #[test]
+fn both_copies_of_a_registration_that_waited_for_a_lease_are_answered() {
+    let mut world = World::new();
+    let mut mn = world.member("mn.example", MemberRole::Terminal, 5);
+    world.opens_session(&mut mn);
+    hold(&mut world);
+    let v6: SocketAddr = "[2001:db8::5]:4330".parse().unwrap();
+    for _ in 0..2 {
+        for from in [mn.addr, v6] {
+            let copy = mn.seals_as(RequestId::of_node(1), mn.registration(Vec::new()));
+            assert!(world.arrives(from, &copy).is_empty());
+        }
+    }
+    let (id, _) = only(held(&mut world));
+    world.unanswered = None;
+    let vips = world.vips.take();
+    world.coordinator.handle_outcome(world.now, id, Outcome::Leased(vips));
+    world.drain();
+    let answered: Vec<_> = world.sent.iter().map(|(to, _)| *to).collect();
+    assert_eq!(answered, [mn.addr, v6], "once each, where it came from");
+    let presence = world
+        .coordinator
+        .members
+        .presence(Station { key: mn.identity.public(), role: MemberRole::Terminal });
+    let seen = presence.unwrap().location.observed.iter().map(|seen| seen.candidate.addr);
+    assert_eq!(seen.collect::<Vec<_>>(), [mn.addr, v6]);
+}
+
+#[test]
 fn a_lease_that_cannot_be_stored_is_released() {
     let mut world = World::new();
     let mut mn = world.member("mn.example", MemberRole::Terminal, 5);
