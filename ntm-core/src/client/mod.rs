@@ -127,10 +127,20 @@ impl Client {
     }
 
     /// Takes note of which destinations have a route, and uses the first of
-    /// each family.
-    pub(crate) fn set_reachable(&mut self, node: &Node, has_route: impl Fn(IpAddr) -> bool) {
+    /// each family. Returns whether there is a way of a family now of which there
+    /// was none: the coordinator has not seen us by it.
+    pub(crate) fn set_reachable(
+        &mut self,
+        node: &Node,
+        has_route: impl Fn(IpAddr) -> bool,
+    ) -> bool {
         self.reachable = self.destinations().filter(|ip| has_route(*ip)).collect();
+        let families = |legs: &[Leg]| {
+            [false, true].map(|ipv6| legs.iter().any(|leg| leg.remote.is_ipv6() == ipv6))
+        };
+        let before = families(&self.legs);
         self.choose_legs(node);
+        families(&self.legs).into_iter().zip(before).any(|(now, before)| now && !before)
     }
 
     fn choose_legs(&mut self, node: &Node) {

@@ -109,16 +109,15 @@ impl Relay {
         routes: &[(IpAddr, Option<Route>)],
     ) {
         let verdict = self.surroundings.update(&self.node, snapshot, routes);
-        let had_way = self.client.has_way();
         let surroundings = &self.surroundings;
-        self.client.set_reachable(&self.node, |ip| surroundings.has_route(ip));
+        let gained = self.client.set_reachable(&self.node, |ip| surroundings.has_route(ip));
         match verdict {
             Look::Moved { .. } => {
                 self.epoch = self.epoch.next();
                 self.register(now);
             }
             Look::Claims => self.register(now),
-            Look::Same if !had_way => self.register(now),
+            Look::Same if gained => self.register(now),
             Look::Same => {}
         }
         self.settle();

@@ -189,14 +189,13 @@ impl Terminal {
     ) {
         self.forget_past_routes();
         let verdict = self.surroundings.update(&self.node, snapshot, routes);
-        let had_way = self.client.has_way();
-        self.update_reachability();
+        let gained = self.update_reachability();
         match verdict {
             Verdict::Moved { source, old_gone } => {
                 self.act_on_move(now, Cause::Local { source }, old_gone);
             }
             Verdict::Claims => self.register(now, Vec::new()),
-            Verdict::Same if !had_way => self.register(now, Vec::new()),
+            Verdict::Same if gained => self.register(now, Vec::new()),
             Verdict::Same => {}
         }
         self.settle(now);
@@ -208,9 +207,10 @@ impl Terminal {
         self.asked_routes.retain(|ip| destinations.contains(ip));
     }
 
-    fn update_reachability(&mut self) {
+    /// Whether the coordinator is reached by a family now by which it was not.
+    fn update_reachability(&mut self) -> bool {
         let surroundings = &self.surroundings;
-        self.client.set_reachable(&self.node, |ip| surroundings.has_route(ip));
+        self.client.set_reachable(&self.node, |ip| surroundings.has_route(ip))
     }
 
     /// Everything that follows from a move, in the instant it is noticed.
@@ -541,7 +541,9 @@ impl Terminal {
             }
             Outcome::Routed(routes) => {
                 self.surroundings.add_ways(&routes);
-                self.update_reachability();
+                if self.update_reachability() {
+                    self.register(now, Vec::new());
+                }
                 let affected: Vec<_> = self
                     .tunnels
                     .values()

@@ -167,3 +167,36 @@ fn a_tunnel_that_goes_takes_no_address_from_the_one_that_follows_it() {
     world.terminal.remove_tunnel(world.path(&cn));
     assert_eq!(world.terminal.by_vip.get(&vip), Some(&newer));
 }
+
+#[test]
+fn the_coordinator_sees_us_by_the_other_ip_version_as_soon_as_there_is_a_way() {
+    let six: SocketAddr = "[2001:db8::1]:4330".parse().unwrap();
+    for at_once in [true, false] {
+        let mut world = World::new();
+        // Claims that change are told, and the answer names one more address.
+        let mut both = snapshot();
+        let own = "2001:db8::10".parse().unwrap();
+        let own = LocalAddress { ip: own, prefix: 64, usable: true, preferred: true };
+        both.interfaces[0].addresses.push(own);
+        let four = (DC.ip(), Some(route()));
+        world.terminal.handle_addresses(world.now, both.clone(), std::slice::from_ref(&four));
+        let sent = world.drain();
+        let request = world.hears(&sent).remove(0).request;
+        let coordinators = vec![Candidate::udp(six)];
+        let body =
+            SignalBody::RegistrationResponse(RegistrationResponse { coordinators, ..response() });
+        let answer = world.session.seal(Epoch(0), &Signal { request, body }).unwrap();
+        let leg = Leg::to(TransportId(0), DC);
+        world.terminal.handle_datagram(world.now, &leg, &answer);
+        let (id, effect) = world.terminal.poll_effect().unwrap();
+        assert_eq!(effect, Effect::Routes(vec![six.ip()]));
+        let way = at_once.then(route);
+        let routed = Outcome::Routed(vec![(six.ip(), way)]);
+        world.terminal.handle_outcome(world.now, id, routed);
+        assert_eq!(to(&world.drain(), six), usize::from(at_once));
+        // Nothing else has changed.
+        let routes = [four, (six.ip(), Some(route()))];
+        world.terminal.handle_addresses(world.now, both, &routes);
+        assert_eq!(to(&world.drain(), six), usize::from(!at_once));
+    }
+}
