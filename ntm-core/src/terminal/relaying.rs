@@ -93,14 +93,16 @@ impl Tunnel {
     pub(super) fn grant_relays(&mut self, cx: &mut Cx<'_>, grants: &[RelayGrant]) {
         let mut before = std::mem::take(&mut self.relays);
         for grant in grants {
-            let Some(leg) = grant.candidates.iter().find_map(|c| cx.leg_to(c)) else { continue };
+            let legs: Vec<_> = grant.candidates.iter().filter_map(|c| cx.leg_to(c)).collect();
+            let Some(first) = legs.first() else { continue };
             let known = before.iter().position(|relay| relay.relay() == grant.relay());
             let known = known.map(|at| before.remove(at));
-            let (state, token, key_before) = match known {
-                Some(known) if known.leg == leg && !known.has_failed() => {
-                    (known.state, known.token, Some(known.grant.key))
+            // It knows us by one of its addresses, where packets go too.
+            let (leg, state, token, key_before) = match known {
+                Some(known) if legs.contains(&known.leg) && !known.has_failed() => {
+                    (known.leg, known.state, known.token, Some(known.grant.key))
                 }
-                Some(_) | None => (Binding::Idle, None, None),
+                Some(_) | None => (*first, Binding::Idle, None, None),
             };
             let (grant, granted) = (grant.clone(), cx.now);
             let relay = grant.relay();

@@ -69,6 +69,24 @@ fn only_the_relay_answers_and_only_the_question_that_is_open() {
 }
 
 #[test]
+fn a_relay_that_knows_us_by_its_second_address_is_not_asked_at_its_first() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let mut direction = RouteDirection { relays: vec![grant()], ..world.direction(&cn) };
+    let asked = binds(&world.directed(direction.clone())).remove(0);
+    let (path, epoch, nonce, side) = (asked.path, asked.epoch, asked.nonce, asked.side);
+    let (status, challenge) = (BindStatus::Bound, None);
+    let ack = BindAck { path, side, status, epoch, nonce, challenge };
+    world.arrives(addr(RELAY), &ack.emit(&KEY));
+    direction.relays[0].candidates.insert(0, Candidate::udp(addr(4)));
+    let sent = world.directed(direction.clone());
+    assert_eq!(to(&sent, addr(4)) + to(&world.waits(Duration::from_secs(2)), addr(4)), 0);
+    // One that it cannot have any more is given up.
+    direction.relays[0].candidates.truncate(1);
+    assert!(to(&world.directed(direction), addr(4)) > 0);
+}
+
+#[test]
 fn a_relay_is_asked_until_it_answers_while_the_peer_may_begin() {
     let mut world = World::new();
     let cn = world.peer("cn.example", 20);
