@@ -61,6 +61,8 @@ pub struct Network {
     pub tap: Option<Vec<Observed>>,
     /// Addresses that nothing reaches or leaves.
     cut: BTreeSet<IpAddr>,
+    /// Addresses between which nothing larger passes, in bytes of the IP packet.
+    narrow: BTreeMap<(IpAddr, IpAddr), usize>,
     /// Hosts between which, in this direction, nothing passes.
     severed: BTreeSet<(HostId, HostId)>,
     /// Hosts between which, in this direction, everything takes longer.
@@ -91,6 +93,7 @@ impl Network {
             rng,
             tap: None,
             cut: BTreeSet::new(),
+            narrow: BTreeMap::new(),
             severed: BTreeSet::new(),
             detours: BTreeMap::new(),
         }
@@ -144,6 +147,13 @@ impl Network {
         self.cut.insert(ip);
     }
 
+    /// What is larger than `mtu` bytes is lost without a word between these two, as they
+    /// show themselves in the middle of the network. Nobody's routes tell of it.
+    pub fn narrow(&mut self, one: IpAddr, other: IpAddr, mtu: usize) {
+        self.narrow.insert((one, other), mtu);
+        self.narrow.insert((other, one), mtu);
+    }
+
     /// Nothing passes from one host to the other any more, whatever way it takes.
     pub fn sever(&mut self, from: HostId, to: HostId) {
         self.severed.insert((from, to));
@@ -159,6 +169,7 @@ impl Network {
     /// Everything passes again.
     pub fn mend(&mut self) {
         self.cut.clear();
+        self.narrow.clear();
         self.severed.clear();
         self.detours.clear();
     }
@@ -210,8 +221,11 @@ impl Network {
         {
             return Vec::new();
         }
-        let longer = self.detours.get(&(sender, target)).copied().unwrap_or_default();
         let bytes = datagram.len() + headers(to);
+        if self.narrow.get(&(from.ip(), to.ip())).is_some_and(|mtu| bytes > *mtu) {
+            return Vec::new();
+        }
+        let longer = self.detours.get(&(sender, target)).copied().unwrap_or_default();
         let up = &mut self.wires.entry(sender).or_default().up;
         let halfway: Vec<_> = up.pass(link, now, bytes, &mut self.rng).collect();
         let down = &mut self.wires.entry(target).or_default().down;

@@ -39,7 +39,8 @@ impl Tunnel {
         let direct =
             self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
         let upgrade = self.is_relayed() && self.by_relay_only.is_none() && direct
-            || self.comes_first(leg, &selected.leg);
+            || self.comes_first(leg, &selected.leg)
+            || self.selected_remote().is_some_and(|used| self.is_blocked(cx, used));
         if ahead == 0 && is_new && settled && !upgrade {
             self.probe(cx, &selected.leg, Why::Proof);
             self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });

@@ -12,7 +12,7 @@ use crate::{Rng, Time};
 
 /// The smallest inner limit: the IPv6 minimum. Below an outer 1,372 bytes the
 /// outer packet is fragmented instead.
-const LEAST_LIMIT: u32 = 1280;
+pub(super) const LEAST_LIMIT: u16 = 1280;
 
 /// What a route's MTU is taken for while it is not known.
 const USUAL_MTU: u32 = 1500;
@@ -46,11 +46,11 @@ impl Cx<'_> {
         self.out.event(event);
     }
 
-    /// The largest inner packet that fits the way to `remote`.
+    /// The largest inner packet that fits our own link, towards `remote`.
     pub(super) fn limit_to(&self, remote: SocketAddr) -> u16 {
         let mtu = self.surroundings.mtu_to(remote.ip()).unwrap_or(USUAL_MTU);
         let outer = if remote.is_ipv6() { 48 } else { 28 } + CAPSULE_OVERHEAD as u32;
-        let limit = mtu.saturating_sub(outer).clamp(LEAST_LIMIT, u32::from(self.config.mtu));
+        let limit = mtu.saturating_sub(outer).clamp(LEAST_LIMIT.into(), self.config.mtu.into());
         u16::try_from(limit).unwrap_or(u16::MAX)
     }
 

@@ -7,7 +7,7 @@
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
-//!   `upgrade`.
+//!   `upgrade`, `width` (how large a packet passes).
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
@@ -28,6 +28,7 @@ mod tests;
 mod tunnel;
 mod update;
 mod upgrade;
+mod width;
 
 pub use config::{Mode, TerminalConfig};
 pub use event::{Cause, Phase, TerminalEvent, Way};

@@ -282,7 +282,7 @@ impl Tunnel {
         }
         let answered =
             self.remotes.iter_mut().find_map(|r| r.answered(cx.now, token).then_some(r.leg));
-        if let Some(leg) = answered {
+        if let Some(leg) = answered.or_else(|| self.size_answered(cx, token)) {
             self.confirm(cx, &leg, epoch);
         }
     }
@@ -321,11 +321,15 @@ impl Tunnel {
     }
 
     /// A way has answered: it is used if there is none in use, if the one in
-    /// use has not answered since either end moved, or if it is direct and the
-    /// other is relayed (the other way round where the plan says so). Otherwise
+    /// use has not answered since either end moved, if it is direct and the
+    /// other is relayed (the other way round where the plan says so), or if it carries
+    /// what the other does not. Otherwise
     /// the first proved one stays. An answer that was overtaken by the news of a
     /// move chooses nothing.
     pub(super) fn prefer(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
+        if self.is_wider(cx, leg) {
+            return self.select(cx, leg, None);
+        }
         if let Some(contest) = &mut self.contest {
             if contest.challenger.same_remote(leg) {
                 let old = self.selected.and_then(|selected| self.remotes.get(&selected.leg));
@@ -362,6 +366,7 @@ impl Tunnel {
             (true, true) => self.comes_first(leg, &selected.leg),
             (false, false) => false,
         };
+        let better = better && !self.is_blocked(cx, new);
         let worse = self.by_relay_only.is_some() && used.relay.is_some() && new.relay.is_none();
         if current && (better || stale && !worse) {
             self.select(cx, leg, None);

@@ -206,6 +206,13 @@ impl Tunnel {
         cx.out.send(relay.leg, name, datagram);
     }
 
+    /// Whether what goes this way needs a Bind around it.
+    pub(super) fn needs_bind(&self, cx: &Cx<'_>, leg: &Leg) -> bool {
+        let relay = self.relays.iter().find(|relay| relay.leg.same_remote(leg));
+        self.remotes.get(leg).is_some_and(|remote| remote.relay.is_some())
+            && !relay.is_some_and(|relay| relay.is_bound_at(cx.epoch))
+    }
+
     /// Sends a datagram for the peer through a relay; one that does not know our
     /// present address gets it inside a Bind.
     pub(super) fn emit_relayed(

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::width::Width;
 use crate::address::Leg;
 use crate::id::Epoch;
 use crate::machine::{Backoff, Rtt};
@@ -28,6 +29,7 @@ pub(super) struct Remote {
     /// Bytes of authenticated control messages that came from there.
     pub(super) received: u64,
     pub(super) rtt: Rtt,
+    pub(super) width: Width,
     /// When it was last heard from, or named to us.
     pub(super) noted: Time,
 }
@@ -136,6 +138,7 @@ impl Remotes {
             probe: None,
             received: 0,
             rtt: Rtt::default(),
+            width: Width::default(),
             noted: now,
         });
         let last = self.0.len() - 1;

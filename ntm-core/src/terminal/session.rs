@@ -73,6 +73,7 @@ impl Session {
     }
 
     /// The control datagram that says this.
+    #[cfg(test)]
     pub(super) fn seal(
         &mut self,
         path: PathId,
@@ -80,11 +81,25 @@ impl Session {
         epoch: Epoch,
         control: &Control,
     ) -> Vec<u8> {
+        self.seal_padded(path, side, epoch, control, 0)
+    }
+
+    /// The control datagram that says this, with zeros after it where the message is
+    /// shorter than `bytes`.
+    pub(super) fn seal_padded(
+        &mut self,
+        path: PathId,
+        side: Side,
+        epoch: Epoch,
+        control: &Control,
+        bytes: usize,
+    ) -> Vec<u8> {
         let mut envelope = Envelope::new(Kind::Control, side, *path.as_bytes());
         envelope.slot = self.peer_slot;
         let mut datagram = Vec::with_capacity(128);
         Header::new(envelope, epoch, self.counter).emit_to(&mut datagram);
         datagram.extend_from_slice(&control.emit());
+        datagram.resize(datagram.len().max(HEADER + bytes), 0);
         seal_message(&self.send, self.counter, HEADER, &mut datagram);
         self.counter += 1;
         datagram

@@ -370,6 +370,7 @@ impl Tunnel {
         self.remotes.note(cx.now, leg, None, keep).confirmed = Some(confirmed);
         self.prefer(cx, leg);
         self.rebuilt(cx);
+        self.measure(cx, leg);
     }
 
     pub(super) fn setup_timeout(&mut self, cx: &mut Cx<'_>) {

@@ -40,6 +40,8 @@ pub struct TunnelStatus {
     pub way: Option<Way>,
     /// Whether the peer has proved that it receives there.
     pub proved: bool,
+    /// The largest packet for that way, in bytes.
+    pub limit: Option<u16>,
     /// The round trip on that way.
     pub rtt: Option<Duration>,
     /// The age of the session.
@@ -79,6 +81,7 @@ impl Terminal {
                 state,
                 way: tunnel.selected.map(|selected| tunnel.way(&selected.leg)),
                 proved: tunnel.selected.is_some_and(|selected| selected.proved),
+                limit: tunnel.limit,
                 rtt: tunnel.rtt().smoothed(),
                 session_age: session.map(|session| now.since(session.established)),
                 suite: session.map(|session| session.suite),

@@ -39,6 +39,8 @@ pub(super) struct Tunnel {
     pub(super) last_slot: u8,
     pub(super) remotes: Remotes,
     pub(super) selected: Option<Selected>,
+    /// The largest packet for the way in use, as the table was told.
+    pub(super) limit: Option<u16>,
     pub(super) relays: Vec<RelayUse>,
     pub(super) update: Option<Update>,
     pub(super) burst: Option<Burst>,
@@ -85,6 +87,7 @@ impl Tunnel {
             last_slot: 0,
             remotes: Remotes::default(),
             selected: None,
+            limit: None,
             relays: Vec::new(),
             update: None,
             burst: None,
@@ -143,10 +146,22 @@ impl Tunnel {
 
     /// Says something to the peer by this way, inside the session.
     pub(super) fn say(&mut self, cx: &mut Cx<'_>, leg: &Leg, control: &Control) {
+        self.say_padded(cx, leg, control, 0);
+    }
+
+    /// The same, with zeros after it, so that the datagram is as large as a capsule
+    /// with a packet of `bytes`.
+    pub(super) fn say_padded(
+        &mut self,
+        cx: &mut Cx<'_>,
+        leg: &Leg,
+        control: &Control,
+        bytes: usize,
+    ) {
         let Some(session) = self.current.as_mut().filter(|session| session.is_live(cx.now)) else {
             return;
         };
-        let datagram = session.seal(self.path, self.side, cx.epoch, control);
+        let datagram = session.seal_padded(self.path, self.side, cx.epoch, control, bytes);
         self.emit(cx, leg, control.name(), datagram);
     }
 
@@ -183,7 +198,8 @@ impl Tunnel {
         self.contest = None;
         self.upgrade = self.is_relayed().then(|| Upgrade::new(cx.now));
         self.liveness.restart();
-        let limit = cx.limit_to(leg.remote);
+        let limit = self.limit_by(cx, leg);
+        self.limit = Some(limit);
         let pointing = Pointing { leg: leg.unpinned(), proof, fallback, limit };
         let (path, epoch) = (self.path, cx.epoch);
         cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(pointing), epoch }));
@@ -195,7 +211,7 @@ impl Tunnel {
         }
     }
 
-    /// Tells the table what it points to anew: the epoch, the proof or the MTU
+    /// Tells the table what it points to anew: the epoch, the proof or the limit
     /// has changed.
     pub(super) fn point_again(&mut self, cx: &mut Cx<'_>) {
         let Some(selected) = &mut self.selected else { return };
@@ -215,13 +231,16 @@ impl Tunnel {
             let received = self.remotes.get(&leg).map_or(0, |remote| remote.received);
             Proof::Unproved { received, credit: None }
         };
-        let to = Pointing { leg, proof, fallback: None, limit: cx.limit_to(leg.remote) };
+        let limit = self.limit_by(cx, &leg);
+        self.limit = Some(limit);
+        let to = Pointing { leg, proof, fallback: None, limit };
         let (path, epoch) = (self.path, cx.epoch);
         cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(to), epoch }));
     }
 
     /// No way is used from now on; packets wait for a while.
     pub(super) fn deselect(&mut self, cx: &mut Cx<'_>) {
+        self.limit = None;
         if self.selected.take().is_some() {
             let (path, epoch) = (self.path, cx.epoch);
             cx.event(TerminalEvent::Table(TableEvent::Point { path, to: None, epoch }));
@@ -248,6 +267,7 @@ impl Tunnel {
         self.movement_timeout(cx);
         self.relaying_timeout(cx);
         self.liveness_timeout(cx);
+        self.width_timeout(cx);
     }
 
     /// When something is due next, and what.
@@ -257,6 +277,7 @@ impl Tunnel {
             self.movement_deadline(),
             self.relaying_deadline(),
             self.liveness_deadline(),
+            self.width_deadline(),
         ];
         all.into_iter().flatten().min()
     }

@@ -81,6 +81,8 @@ pub struct TunnelReport {
     pub state: &'static str,
     /// The way in use.
     pub path: Option<PathReport>,
+    /// The largest packet that is sent by that way, in bytes.
+    pub limit: Option<u16>,
     /// The round trip in microseconds.
     pub rtt_us: Option<u64>,
     /// The age of the keys in seconds.
@@ -234,6 +236,7 @@ pub(super) fn terminal(
                 TunnelState::Resting => "resting",
             },
             path: tunnel.way.map(|way| path_report(&way, tunnel.proved)),
+            limit: tunnel.limit,
             rtt_us: tunnel.rtt.map(micros),
             session_age_s: tunnel.session_age.map(|age| age.as_secs()),
             cipher: tunnel.suite.map(Suite::name),

@@ -8,6 +8,8 @@ mod fallbacks;
 #[cfg(target_os = "linux")]
 mod marks;
 #[cfg(target_os = "linux")]
+mod narrow;
+#[cfg(target_os = "linux")]
 mod order;
 #[cfg(target_os = "linux")]
 mod relayed;
@@ -27,7 +29,13 @@ fn main() -> std::process::ExitCode {
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Each test is a network of machines that share the processors.
     arguments.test_threads.get_or_insert(1);
-    let rooms =
-        [fallbacks::trials(), marks::trials(), sizes::trials(), order::trials(), relayed::trials()];
+    let rooms = [
+        fallbacks::trials(),
+        marks::trials(),
+        sizes::trials(),
+        narrow::trials(),
+        order::trials(),
+        relayed::trials(),
+    ];
     libtest_mimic::run(&arguments, rooms.into_iter().flatten().collect()).exit_code()
 }

@@ -7,6 +7,7 @@ mod peer;
 mod proof;
 mod registration;
 mod relay;
+mod width;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -314,12 +315,14 @@ impl World {
             .collect()
     }
 
-    /// The peer answers the challenges among these.
+    /// The peer answers the challenges among these, and those that follow.
     fn proves(&mut self, peer: &Peer, session: &mut Session, sent: &Sent) {
         for control in self.peer_hears(peer, session, sent) {
             if let Control::Challenge { token, .. } = control {
                 let epoch = peer.epoch;
-                self.says(peer, session, &Control::ChallengeResponse { epoch, token });
+                let answer = Control::ChallengeResponse { epoch, token };
+                let sent = self.says(peer, session, &answer);
+                self.proves(peer, session, &sent);
             }
         }
     }
