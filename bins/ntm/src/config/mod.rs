@@ -59,13 +59,13 @@ pub use self::node::{
     Cipher, Control, Dc, DscpMode, Handover, HandoverMode, Log, LogFormat, Node, Role, Tunnel,
     Workers,
 };
-pub use self::plugin::Plugin;
+pub use self::plugin::{Mtu, Plugin};
 pub use self::problem::{ConfigError, Place, Problem};
 pub use self::sources::Sources;
 
 use self::decode::Decoder;
 use self::node::{ControlKeys, NodeKeys};
-use self::plugin::PluginKeys;
+use self::plugin::{InterfaceKeys, PluginKeys};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,8 @@ pub struct Config {
     pub traversal: Plugin,
     /// `[interface]`, on a terminal; `tun`.
     pub interface: Plugin,
+    /// The largest packet that crosses it.
+    pub mtu: Mtu,
     /// `[vip]`, on a coordinator; `pool`.
     pub vip: Plugin,
     /// `[registry]`, on a coordinator; `redb`.
@@ -228,9 +230,13 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
     let watcher = if cfg!(target_os = "linux") { "netlink" } else { "ifwatch" };
     let watcher = plugin("watcher", all.watcher, watcher);
     let traversal = plugin("traversal", all.traversal, "rs");
-    let interface = plugin("interface", all.interface, "tun");
     let vip = plugin("vip", all.vip, "pool");
     let registry = plugin("registry", all.registry, "redb");
+    let interface = decoder.section::<InterfaceKeys>("interface", all.interface);
+    let interface = interface.map(InterfaceKeys::split).and_then(|(keys, mtu)| {
+        let at = path::KeyPath::default().key("interface");
+        Some((decoder.plugin(&at, keys, Some("tun"))?, mtu))
+    });
     let handover = decoder.section("handover", all.handover);
     let tunnel = decoder.section("tunnel", all.tunnel);
     let control = decoder.section::<ControlKeys>("control", all.control);
@@ -241,6 +247,7 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
     let transport = decoder.transports(transport);
 
     let node = node?.resolve(sources);
+    let (interface, mtu) = interface?;
     let control = control?.resolve(&node.name, sources);
     Some(Config {
         node,
@@ -248,7 +255,8 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
         transport: transport?,
         watcher: watcher?,
         traversal: traversal?,
-        interface: interface?,
+        interface,
+        mtu,
         vip: vip?,
         registry: registry?,
         handover: handover?,

@@ -36,6 +36,62 @@ pub(super) struct PluginKeys {
     config: Map<String, Json>,
 }
 
+/// `[interface]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InterfaceKeys {
+    plugin: Option<String>,
+    library: Option<PathBuf>,
+    #[serde(default)]
+    config: Map<String, Json>,
+    #[serde(default)]
+    mtu: Mtu,
+}
+
+impl InterfaceKeys {
+    /// What every plugin has, and what only this one.
+    pub(super) fn split(self) -> (PluginKeys, Mtu) {
+        let Self { plugin, library, config, mtu } = self;
+        (PluginKeys { plugin, library, config }, mtu)
+    }
+}
+
+/// The largest packet that crosses the virtual interface, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Mtu(u16);
+
+impl Mtu {
+    /// The IPv6 minimum (RFC 8200, section 5).
+    const LEAST: u16 = 1280;
+    /// What networks with jumbo frames take.
+    const MOST: u16 = 9000;
+
+    /// In bytes.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Mtu {
+    /// Fits a path of 1,472 bytes and more over IPv4, and of 1,492 over IPv6: those
+    /// of home lines, and those that translate one into the other.
+    fn default() -> Self {
+        Self(1400)
+    }
+}
+
+impl TryFrom<u64> for Mtu {
+    type Error = String;
+
+    fn try_from(bytes: u64) -> Result<Self, String> {
+        let mtu = u16::try_from(bytes).ok();
+        let mtu = mtu.filter(|mtu| (Self::LEAST..=Self::MOST).contains(mtu));
+        let (least, most) = (Self::LEAST, Self::MOST);
+        mtu.map(Self).ok_or_else(|| format!("{bytes} is not between {least} and {most}"))
+    }
+}
+
 impl Sources {
     /// The configuration of the plugin that `section` chooses, such as `vip` or
     /// `transport[1]`, as the plugin's own type.

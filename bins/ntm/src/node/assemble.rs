@@ -30,9 +30,6 @@ use crate::plugins::Choice;
 use crate::seed::random_seed;
 use crate::worker::{Lanes, Mailbox, Worker};
 
-/// The MTU of the virtual interface: fits a path of 1,472 bytes and more.
-const MTU: u16 = 1400;
-
 /// Checks everything that can be checked without opening anything.
 ///
 /// # Errors
@@ -149,7 +146,7 @@ impl Node {
                     HandoverMode::Seed => Mode::Seed,
                 },
                 suites: suites(&config.tunnel.ciphers),
-                mtu: MTU,
+                mtu: loaded.config.mtu.get(),
                 coordinators: coordinators.clone(),
             };
             let mut terminal = Terminal::new(now, node.clone(), config, rng.split());
@@ -203,7 +200,7 @@ impl Node {
             forwards,
             transports,
             interface,
-            mtu: MTU,
+            mtu: loaded.config.mtu.get(),
             watcher,
             mailbox,
             workers,

@@ -44,6 +44,14 @@ fn every_key_of_a_section_is_documented_and_no_other() {
 }
 
 #[test]
+fn the_interface_has_keys_of_its_own() {
+    let error = read(&format!("[interface]\n{NONSENSE} = 1\n")).unwrap_err();
+    let mut keys = documented("### Sections that choose a plugin");
+    keys.extend(documented("### `[interface]`"));
+    assert_eq!(keys, known(&error.to_string()));
+}
+
+#[test]
 fn every_key_of_a_plugin_is_documented_and_no_other() {
     let plugins = [
         ("#### `udp`", keys::<ntm_transport_udp::Config>()),

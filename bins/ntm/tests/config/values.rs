@@ -44,6 +44,8 @@ plugin = "quic"
 plugin = "poll"
 [watcher.config]
 interval_ms = 100
+[interface]
+mtu = 9000
 [handover]
 mode = "seed"
 [tunnel]
@@ -80,6 +82,7 @@ format = "json"
     assert_eq!(config.transport[0].config, json!({ "bind": "[::]:4330" }));
     assert_eq!(config.transport[1], Plugin::named("quic"));
     assert_eq!(config.watcher.config, json!({ "interval_ms": 100 }));
+    assert_eq!((config.interface, config.mtu.get()), (Plugin::named("tun"), 9000));
     assert_eq!(config.handover.mode, HandoverMode::Seed);
     assert_eq!(config.tunnel.ciphers, [Cipher::ChaCha20Poly1305]);
     assert_eq!((config.tunnel.dscp, config.tunnel.workers.get()), (DscpMode::Copy, 3));
@@ -117,6 +120,16 @@ fn a_tunnel_needs_the_cipher_that_everybody_has_and_a_worker() {
         assert_eq!(refused(&format!("workers = {workers}")).len(), 1);
     }
     assert_eq!(refused("ciphers = [\"rot13\", \"chacha20-poly1305\"]").len(), 1);
+}
+
+#[test]
+fn the_interface_is_as_large_as_ipv6_needs_and_buffers_bear() {
+    assert_eq!(config(TERMINAL).mtu.get(), 1400);
+    for mtu in ["0", "1279", "9001", "-1"] {
+        let text = format!("{TERMINAL}[interface]\nmtu = {mtu}\n");
+        let [problem] = &problems(read(&text))[..] else { panic!("not one problem") };
+        assert!(problem.starts_with("etc/ntm.toml:9:7:"), "{problem}");
+    }
 }
 
 #[test]

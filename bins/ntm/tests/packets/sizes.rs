@@ -8,12 +8,13 @@ use nix::sys::socket::{getsockopt, sockopt};
 use ntm_lab::Netns;
 use ntm_lab::scenario::until;
 
-use crate::stage::{End, PATIENCE, Plan};
+use crate::stage::{End, PATIENCE, Plan, Stage};
 use crate::traffic::{download, sockets};
 
 ntm_lab::trials![
     fragments_arrive_whole,
     a_connection_knows_how_much_fits,
+    an_interface_is_as_large_as_asked_for,
     senders_hear_of_what_is_too_large,
     a_network_with_small_packets_is_crossed,
 ];
@@ -37,7 +38,18 @@ fn fragments_arrive_whole() {
 }
 
 fn a_connection_knows_how_much_fits() {
-    let stage = Plan::default().build();
+    fits(&Plan::default().build(), FITS);
+}
+
+fn an_interface_is_as_large_as_asked_for() {
+    let stage = Plan { mn: "[interface]\nmtu = 1300\n", ..Plan::default() }.build();
+    fits(&stage, 1300);
+    assert_eq!(stage.mn.tunnel()["limit"], 1300);
+    assert_eq!(stage.cn.tunnel()["limit"], FITS);
+}
+
+/// Connections between both ends take packets of this size.
+fn fits(stage: &Stage, bytes: u32) {
     let [mn, cn] = stage.ends();
     let listener = cn.netns().run(|| TcpListener::bind(SocketAddr::new(cn.vip(), 0)).unwrap());
     let to = listener.local_addr().unwrap();
@@ -46,7 +58,7 @@ fn a_connection_knows_how_much_fits() {
     for end in [&client, &server] {
         let segment = getsockopt(end, sockopt::TcpMaxSeg).unwrap();
         // Headers of IPv4 and TCP, options of TCP.
-        assert!((FITS - 40 - 40..=FITS - 40).contains(&segment), "{segment}");
+        assert!((bytes - 40 - 40..=bytes - 40).contains(&segment), "{segment}");
     }
 }
 
