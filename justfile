@@ -77,6 +77,11 @@ rows times="1" jobs="2":
     cargo build --release
     for i in $(seq {{times}}); do target/release/ntm lab rows --jobs {{jobs}} || exit 1; done
 
+# Every cell of the grid of moves on real kernels: a table, and the outages as a picture in FILE (SVG); other arguments as of `ntm lab grid`.
+grid file="target/grid.svg" *arguments:
+    cargo build --release
+    target/release/ntm lab grid --plot {{file}} {{arguments}}
+
 # ntm beside other tunnels, as many as are installed, for docs/BENCHMARKS.md; arguments as of `ntm-bench throughput`.
 bench-throughput *arguments:
     cargo build --release --locked -p ntm -p ntm-bench

@@ -1,5 +1,5 @@
 //! `ntm lab` as a user calls it: each row of the decision table is a test, and so
-//! is the paper's measurement.
+//! are some cells of the grid and the paper's measurement.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 #[cfg(not(target_os = "linux"))]
@@ -7,32 +7,45 @@ fn main() {}
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    use libtest_mimic::{Arguments, Trial, run};
+    use libtest_mimic::{Arguments, Failed, Trial, run};
 
     let mut arguments = Arguments::from_args();
     // Each is four machines and more; their timers want to be heard.
     arguments.test_threads.get_or_insert(2);
-    let listed = linux::ntm(&["rows", "--list"]);
-    let names = String::from_utf8(listed.stdout).unwrap();
-    let rows = names.lines().map(|name| {
-        let name = name.to_owned();
-        Trial::test(name.clone(), move || linux::row(&name))
-    });
+    let trials_of = |arguments: &[&str], test: fn(&str) -> Result<(), Failed>| {
+        let names = String::from_utf8(linux::ntm(arguments).stdout).unwrap();
+        let trial = |name: &str| {
+            let name = name.to_owned();
+            Trial::test(name.clone(), move || test(&name))
+        };
+        names.lines().map(trial).collect::<Vec<_>>()
+    };
+    let rows = trials_of(&["rows", "--list"], linux::row);
+    let cells = trials_of(&["grid", "--quick", "--list"], linux::cell);
     let paper = ["fast", "seed"]
         .map(|mode| Trial::test(format!("paper_{mode}"), move || linux::paper(mode)));
     let bare = Trial::test("paper_without_tools", linux::paper_without_tools);
-    let trials = rows.chain(paper).chain([bare]).collect::<Vec<_>>();
+    let resumed = Trial::test("a_killed_grid_is_gone_on_with", linux::killed_grid);
     // 5 rows × 2 families × 3 movers × 2 modes, and 5 × 4 changes of row.
-    assert_eq!(trials.len(), 60 + 20 + 3);
+    assert_eq!((rows.len(), cells.len()), (60 + 20, 9));
+    let trials = rows.into_iter().chain(cells).chain(paper).chain([bare, resumed]).collect();
     run(&arguments, trials).exit_code()
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::fs;
+    use std::io::Write as _;
+    use std::path::Path;
     use std::process::{Command, Output, Stdio};
+    use std::time::Duration;
 
     use libtest_mimic::Failed;
+    use ntm_lab::scenario::until;
     use serde_json::Value;
+
+    /// For something that must happen by itself.
+    const LIMIT: Duration = Duration::from_secs(60);
 
     pub(crate) fn ntm(arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ntm"));
@@ -71,6 +84,59 @@ mod linux {
         Ok(())
     }
 
+    /// The command judges each cell; what it publishes of one says so too.
+    pub(crate) fn cell(name: &str) -> Result<(), Failed> {
+        let report = json(&["grid", "--json", "--only", name])?;
+        let [cell] = report["cells"].as_array().unwrap().as_slice() else {
+            return Err(format!("not one cell: {report:#}").into());
+        };
+        assert_eq!(cell["id"], name);
+        for yes in ["passed", "path_id_kept", "checksum_ok"] {
+            assert_eq!(cell[yes], true, "{yes}");
+        }
+        assert!(cell["outage_ms"].as_f64().unwrap() > 0.0);
+        assert!(cell["lost"].as_u64().unwrap() > 0);
+        assert_eq!((&report["passed"], &report["failed"]), (&1.into(), &0.into()));
+        Ok(())
+    }
+
+    /// What was done before the kill counts, what was under way is gone, and the rest
+    /// is done when the command is given again.
+    pub(crate) fn killed_grid() -> Result<(), Failed> {
+        let folder = tempfile::tempdir()?;
+        let (journal, files) = (folder.path().join("cells"), folder.path().join("files"));
+        let plot = folder.path().join("plot.svg");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ntm"));
+        command.args(["lab", "grid", "--only", "v4-v4-mn-none", "--only", "v6-v6-mn-none"]);
+        command.args(["--jobs", "1", "--json", "--resume"]).arg(&journal);
+        command.arg("--files").arg(&files).arg("--plot").arg(&plot).stdin(Stdio::null());
+        let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let lines = || fs::read_to_string(&journal).unwrap_or_default().lines().count();
+        until("a line with a cell", LIMIT, || Ok((lines() >= 2).then_some(())))?;
+        first.kill()?;
+        first.wait()?;
+        until("no process of that run", LIMIT, || Ok((!is_named(&files)).then_some(())))?;
+        let before = fs::read_to_string(&journal)?;
+        assert_eq!(before.lines().count(), 2, "the second one was under way");
+        fs::OpenOptions::new().append(true).open(&journal)?.write_all(b"{\"id\":\"v6")?;
+        let report = read(&command.stdout(Stdio::piped()).stderr(Stdio::piped()).output()?)?;
+        assert_eq!(report["passed"], 2);
+        let after = fs::read_to_string(&journal)?;
+        assert!(after.starts_with(&before) && after.lines().count() == 3, "{after}");
+        let logs = files.join("v6-v6-mn-none");
+        assert!(["mn.log", "cn.log", "dc.log", "rs.log"].iter().all(|it| logs.join(it).exists()));
+        assert_eq!(fs::read_to_string(&plot)?.matches("<circle").count(), 2);
+        Ok(())
+    }
+
+    /// Whether the command line of any process has this path.
+    fn is_named(path: &Path) -> bool {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+        let path = path.to_str().unwrap();
+        lines.into_iter().any(|line| String::from_utf8_lossy(&line).contains(path))
+    }
+
     /// With nobody else's programs the lab does it all itself, and says so.
     pub(crate) fn paper_without_tools() -> Result<(), Failed> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ntm"));
@@ -88,7 +154,7 @@ mod linux {
     pub(crate) fn paper(mode: &str) -> Result<(), Failed> {
         let plot =
             std::env::temp_dir().join(format!("ntm-paper-{mode}-{}.svg", std::process::id()));
-        let _of_an_earlier_run = std::fs::remove_file(&plot);
+        let _of_an_earlier_run = fs::remove_file(&plot);
         let report = json(&[
             "paper",
             "--json",
@@ -110,8 +176,8 @@ mod linux {
             assert!(report["outage_ms"][direction].as_f64().unwrap() > 0.0);
             assert!(report["lost"][direction].as_u64().unwrap() > 0);
         }
-        let picture = std::fs::read_to_string(&plot)?;
-        std::fs::remove_file(&plot)?;
+        let picture = fs::read_to_string(&plot)?;
+        fs::remove_file(&plot)?;
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
         Ok(())
     }

@@ -64,14 +64,17 @@ fn what_the_kernel_forbids_is_said_in_one_sentence() {
 
 fn a_missing_device_is_said_in_one_sentence() {
     let stage = Stage::new();
-    let mut lab = stage.start_deprived(stage.ntm(&["lab", "paper"]), || hide("/dev/net"));
-    let code = lab.wait(LIMIT).unwrap().code();
-    assert_eq!(
-        said(&lab, true),
-        "ntm: The lab needs /dev/net/tun, which cannot be opened (No such file or directory (os \
-         error 2)): load the driver (`sudo modprobe tun`) or, in a container, pass the device in.\n"
-    );
-    assert_eq!((code, said(&lab, false).as_str()), (Some(4), ""));
+    for args in [&["lab", "paper"][..], &["lab", "grid", "--quick"]] {
+        let mut lab = stage.start_deprived(stage.ntm(args), || hide("/dev/net"));
+        let code = lab.wait(LIMIT).unwrap().code();
+        assert_eq!(
+            said(&lab, true),
+            "ntm: The lab needs /dev/net/tun, which cannot be opened (No such file or directory \
+             (os error 2)): load the driver (`sudo modprobe tun`) or, in a container, pass the \
+             device in.\n"
+        );
+        assert_eq!((code, said(&lab, false).as_str()), (Some(4), ""));
+    }
 }
 
 fn no_root_is_needed() {

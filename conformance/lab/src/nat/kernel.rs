@@ -13,6 +13,7 @@ use crate::netns::Netns;
 pub(super) fn install(nft: &Path, router: &Netns, wan: &str, nat: Nat) -> Result<()> {
     let how = match nat {
         Nat::Cone => "masquerade",
+        Nat::ConeV4 => "meta nfproto ipv4 masquerade",
         Nat::Symmetric => "masquerade fully-random",
     };
     // What is dropped in `input` leaves no trace in the connection table, where

@@ -75,6 +75,10 @@ pub fn is_inside() -> bool {
 /// their own must not see it: [`Netns::spawn`](crate::Netns::spawn) removes it.
 pub(crate) const STAGE: &str = "NTM_LAB_STAGE";
 
+/// In the environment of a program that enters a sandbox: it is killed, with all
+/// that is inside, when the thread that started it ends.
+pub const WITH_PARENT: &str = "NTM_LAB_WITH_PARENT";
+
 /// The inner program's stage.
 const INSIDE: &str = "inside";
 /// The init's stage, followed by the descriptor of its lifeline.

@@ -10,17 +10,23 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::{SignalFd, siginfo};
 use nix::unistd::{Pid, getegid, geteuid, pipe2};
 
 use super::refusal::Refusal;
-use super::{INIT, STAGE, forwarded};
+use super::{INIT, STAGE, WITH_PARENT, forwarded};
 
 /// Makes the namespaces, starts the init and ends with its exit code.
 pub(super) fn run() -> Result<(), Refusal> {
     check_tun()?;
     make_namespaces()?;
+    if env::var_os(WITH_PARENT).is_some() {
+        // Not sooner: the kernel forgets it where powers change.
+        prctl::set_pdeathsig(Signal::SIGKILL)
+            .map_err(|e| Refusal::step("ask for a death signal", e))?;
+    }
     let signals = watch_signals().map_err(|e| Refusal::step("watch for signals", e))?;
     let (mut init, lifeline) = start_init()?;
     let status = wait(&mut init, &signals)?;

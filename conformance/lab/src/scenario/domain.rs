@@ -263,11 +263,23 @@ impl Node {
     /// # Errors
     /// There was none within ten seconds: with what there was.
     pub fn wait_for_tunnel(&self, suits: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.wait_for_tunnel_within(Duration::from_secs(10), suits)
+    }
+
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// There was none in time: with what there was.
+    pub fn wait_for_tunnel_within(
+        &self,
+        patience: Duration,
+        suits: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let good = |tunnel: &Value| {
             tunnel["state"] == "live" && tunnel["path"].is_object() && suits(tunnel)
         };
         let mut last = Vec::new();
-        let found = ask::until("a working tunnel", Duration::from_secs(10), || {
+        let found = ask::until("a working tunnel", patience, || {
             last = self.status()?["terminal"]["tunnels"].as_array().cloned().unwrap_or_default();
             Ok(last.iter().find(|tunnel| good(tunnel)).cloned())
         });

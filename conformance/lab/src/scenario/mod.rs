@@ -6,9 +6,13 @@
 mod ask;
 mod chart;
 pub mod domain;
+pub mod grid;
+mod mover;
+mod pair;
 pub mod paper;
 mod plot;
 pub mod rows;
 mod stats;
 
 pub use ask::until;
+pub use mover::Mover;

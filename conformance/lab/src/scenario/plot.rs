@@ -7,9 +7,9 @@ use ntm_core::Time;
 
 use crate::traffic::Arrival;
 
-const WIDTH: f64 = 900.0;
+pub(super) const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 360.0;
-const MARGIN: f64 = 60.0;
+pub(super) const MARGIN: f64 = 60.0;
 
 /// What is drawn.
 pub(super) struct Picture<'a> {
@@ -36,13 +36,7 @@ impl Picture<'_> {
             .min(1000.0);
         let x = |at: Time| MARGIN + (WIDTH - 2.0 * MARGIN) * at.since(begin).as_secs_f64() / total;
         let y = |ms: f64| HEIGHT - MARGIN - (HEIGHT - 2.0 * MARGIN) * ms.min(slowest) / slowest;
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-             font-family=\"sans-serif\" font-size=\"11\">\n\
-             <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-             <text x=\"{MARGIN}\" y=\"24\" font-size=\"14\">{}</text>\n",
-            escape(&self.title)
-        );
+        let mut svg = head(&self.title, HEIGHT);
         let (bottom, right) = (HEIGHT - MARGIN, WIDTH - MARGIN);
         let _infallible = write!(
             svg,
@@ -90,7 +84,18 @@ impl Picture<'_> {
     }
 }
 
-fn escape(text: &str) -> String {
+/// The beginning of a picture of this height, up to its title.
+pub(super) fn head(title: &str, height: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"sans-serif\" font-size=\"11\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n\
+         <text x=\"{MARGIN}\" y=\"24\" font-size=\"14\">{}</text>\n",
+        escape(title)
+    )
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

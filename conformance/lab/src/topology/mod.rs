@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use site::Gate;
 pub use site::Site;
 pub use wired::Wired;
 
@@ -29,7 +30,8 @@ use plan::Subnet;
 ///
 /// A core router joins the *global* sites: public subnets of 203.0.113.0/24,
 /// 198.51.100.0/24 and 2001:db8::/32. Behind them, or behind each other, lie
-/// *private* sites with a translating router: 192.168.x.0/24 and fd00:x::/64.
+/// *private* sites with a translating router: 192.168.x.0/24 and fd00:x::/64 (or,
+/// where IPv6 is not translated, 2001:db8:x::/64).
 /// Nothing but the cables of hosts delays or loses packets.
 ///
 /// ```no_run
@@ -97,7 +99,8 @@ impl Lab {
             self.core.netlink().add_address(&interface, subnet.router())?;
         }
         let dhcp = self.serve(&self.core, &interface, &subnets)?;
-        Ok(Site::new(name, segment, subnets, None, dhcp))
+        let gate = Gate { netns: self.core.clone(), interface, outside: None };
+        Ok(Site::new(name, segment, subnets, None, gate, dhcp))
     }
 
     /// A site behind a router of its own, whose outer side is plugged into
@@ -106,8 +109,28 @@ impl Lab {
     /// # Errors
     /// The name is taken, there are 200 already, or the system refuses.
     pub fn private(&mut self, name: &str, nat: Nat, outside: &Site) -> Result<Site> {
+        let plan = if nat.translates(Family::V6) { plan::private } else { plan::routed };
+        self.behind(name, nat, outside, plan)
+    }
+
+    /// A carrier's site: behind a router that translates IPv4 alone ([`Nat::ConeV4`]),
+    /// and with 100.64.x.0/24 (RFC 6598) inside, for the routers of homes.
+    ///
+    /// # Errors
+    /// As for [`private`](Self::private).
+    pub fn carrier(&mut self, name: &str, outside: &Site) -> Result<Site> {
+        self.behind(name, Nat::ConeV4, outside, plan::shared)
+    }
+
+    fn behind(
+        &mut self,
+        name: &str,
+        nat: Nat,
+        outside: &Site,
+        plan: fn(u32, &[Family]) -> Result<Vec<Subnet>>,
+    ) -> Result<Site> {
         let families: Vec<_> = outside.families().collect();
-        let subnets = plan::private(self.count(1), &families)?;
+        let subnets = plan(self.count(1), &families)?;
         let lan = Side {
             segment: self.fabric.segment()?,
             addresses: subnets.iter().map(Subnet::router).collect(),
@@ -116,8 +139,20 @@ impl Lab {
         let (addresses, gateways) = outside.plan(name, "wan")?;
         let wan = Side { segment: outside.segment().clone(), addresses, gateways };
         let router = Router::new(&self.fabric, name, &lan, &wan, Some(nat), &self.tools)?;
+        let own: Vec<_> = wan.addresses.iter().map(IpNet::addr).collect();
+        for subnet in subnets.iter().filter(|subnet| !nat.translates(subnet.family())) {
+            let of_family = |ip: &&IpAddr| Family::from(**ip) == subnet.family();
+            if let Some(via) = own.iter().find(of_family) {
+                outside.lead(subnet.net(), *via)?;
+            }
+        }
         let dhcp = self.serve(router.netns(), "lan", &subnets)?;
-        Ok(Site::new(name, lan.segment, subnets, Some(Arc::new(router)), dhcp))
+        let gate = Gate {
+            netns: router.netns().clone(),
+            interface: "lan".to_owned(),
+            outside: Some((outside.clone(), own)),
+        };
+        Ok(Site::new(name, lan.segment, subnets, Some(Arc::new(router)), gate, dhcp))
     }
 
     /// One more private site behind the router of another, which passes on
@@ -139,7 +174,8 @@ impl Lab {
             router.netns().netlink().add_address(&interface, subnet.router())?;
         }
         let dhcp = self.serve(router.netns(), &interface, &subnets)?;
-        Ok(Site::new(name, segment, subnets, Some(router), dhcp))
+        let gate = Gate { interface, ..site.gate().clone() };
+        Ok(Site::new(name, segment, subnets, Some(router), gate, dhcp))
     }
 
     /// A host with one interface, `eth0`, under these conditions, whose

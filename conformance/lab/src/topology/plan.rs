@@ -32,6 +32,11 @@ impl Subnet {
         Some((v4(net, self.lease_start()), last.into()))
     }
 
+    /// All of it.
+    pub(super) fn net(&self) -> IpNet {
+        self.0
+    }
+
     pub(super) fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip)
     }
@@ -79,6 +84,27 @@ pub(super) fn private(number: u32, families: &[Family]) -> Result<Vec<Subnet>> {
     Ok(subnets(v4, Ipv6Net::new_assert(prefix, 64), families))
 }
 
+/// The subnets of the private site with this number whose IPv6 part is routed.
+pub(super) fn routed(number: u32, families: &[Family]) -> Result<Vec<Subnet>> {
+    let prefix = Ipv6Addr::new(0x2001, 0xdb8, number as u16 + 0x100, 0, 0, 0, 0, 0);
+    with_prefix(private(number, families)?, Ipv6Net::new_assert(prefix, 64).into())
+}
+
+/// The subnets of the private site with this number that is a carrier's: its IPv4
+/// part is of RFC 6598, its IPv6 part is routed.
+pub(super) fn shared(number: u32, families: &[Family]) -> Result<Vec<Subnet>> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, number as u8 + 1, 0), 24);
+    with_prefix(routed(number, families)?, v4.into())
+}
+
+fn with_prefix(mut subnets: Vec<Subnet>, net: IpNet) -> Result<Vec<Subnet>> {
+    let other = Subnet(net);
+    for subnet in subnets.iter_mut().filter(|subnet| subnet.family() == other.family()) {
+        *subnet = other;
+    }
+    Ok(subnets)
+}
+
 fn subnets(v4: Ipv4Net, v6: Ipv6Net, families: &[Family]) -> Vec<Subnet> {
     let subnet = |family: &Family| match family {
         Family::V4 => Subnet(v4.into()),
@@ -103,6 +129,8 @@ mod tests {
         }
         for number in 0..200 {
             all.extend(private(number, &Family::BOTH).unwrap());
+            all.extend(routed(number, &[Family::V6]).unwrap());
+            all.extend(shared(number, &[Family::V4]).unwrap());
         }
         for (place, one) in all.iter().enumerate() {
             for other in &all[place + 1..] {

@@ -2,12 +2,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
+
 use super::Plan;
 use super::plan::Subnet;
 use crate::dhcp::Server;
 use crate::error::Result;
 use crate::family::Family;
 use crate::nat::Router;
+use crate::netns::Netns;
 use crate::segment::Segment;
 
 /// A place to plug hosts into: a segment with subnets and a router. Router and
@@ -21,9 +24,21 @@ struct Inner {
     /// One a family, at most.
     subnets: Vec<Subnet>,
     router: Option<Arc<Router>>,
+    gate: Gate,
     dhcp: Option<Server>,
     /// Who has been here: a visitor's place is the number of its address.
     visitors: Mutex<Vec<(String, String)>>,
+}
+
+/// How packets come to a site.
+#[derive(Clone)]
+pub(super) struct Gate {
+    /// The machine that routes for it: the core, or its own router.
+    pub(super) netns: Netns,
+    /// Its interface there.
+    pub(super) interface: String,
+    /// The site that its router is plugged into, and the router's addresses there.
+    pub(super) outside: Option<(Site, Vec<IpAddr>)>,
 }
 
 impl Site {
@@ -32,10 +47,26 @@ impl Site {
         segment: Segment,
         subnets: Vec<Subnet>,
         router: Option<Arc<Router>>,
+        gate: Gate,
         dhcp: Option<Server>,
     ) -> Self {
         let (name, visitors) = (name.to_owned(), Mutex::default());
-        Self(Arc::new(Inner { name, segment, subnets, router, dhcp, visitors }))
+        Self(Arc::new(Inner { name, segment, subnets, router, gate, dhcp, visitors }))
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    /// Makes what is for a network inside find its way there from everywhere: here
+    /// through one of the site's machines, and farther out through the routers on
+    /// the way.
+    pub(super) fn lead(&self, to: IpNet, via: IpAddr) -> Result<()> {
+        let Gate { netns, interface, outside } = &self.0.gate;
+        netns.netlink().add_route(to, via, interface, 100)?;
+        let Some((site, own)) = outside else { return Ok(()) };
+        let via = own.iter().find(|ip| Family::from(**ip) == Family::from(to.addr()));
+        via.map_or(Ok(()), |via| site.lead(to, *via))
     }
 
     /// Its name.

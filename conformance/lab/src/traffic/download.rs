@@ -2,7 +2,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::netns::Netns;
 /// One TCP connection over which a server sends seeded random data.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
-    /// How much.
+    /// How much; `u64::MAX` for one that is [ended](RunningDownload::end).
     pub bytes: u64,
     /// At most so many bytes per second, so that it lasts through a move; as
     /// fast as it goes if `None`.
@@ -48,6 +48,7 @@ pub struct Transfer {
 /// A download that is under way; given up if dropped.
 pub struct RunningDownload {
     received: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
     ends: [TcpStream; 2],
     server: Option<JoinHandle<io::Result<Digest>>>,
     client: Option<JoinHandle<(Transfer, Digest)>>,
@@ -57,6 +58,11 @@ impl Download {
     /// So much, as fast as it goes, given up after 30 s without a byte.
     pub fn of(bytes: u64) -> Self {
         Self { bytes, pace: None, seed: 1, patience: Duration::from_secs(30) }
+    }
+
+    /// Until it is [ended](RunningDownload::end).
+    pub fn endless() -> Self {
+        Self::of(u64::MAX)
     }
 
     /// At most so many bytes per second.
@@ -84,13 +90,16 @@ impl Download {
         sink.set_read_timeout(Some(self.patience)).doing(reach)?;
         source.set_write_timeout(Some(self.patience)).doing(reach)?;
         let ends = [source.try_clone().doing(reach)?, sink.try_clone().doing(reach)?];
-        let received = Arc::<AtomicU64>::default();
-        let server = Some(thread::spawn(move || self.send(source)));
+        let (received, ended) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let server = Some(thread::spawn({
+            let ended = ended.clone();
+            move || self.send(source, &ended)
+        }));
         let client = Some(thread::spawn({
             let received = received.clone();
             move || receive(sink, &received)
         }));
-        Ok(RunningDownload { received, ends, server, client })
+        Ok(RunningDownload { received, ended, ends, server, client })
     }
 
     /// Does it all.
@@ -101,7 +110,7 @@ impl Download {
         self.start(server, address, client)?.finish()
     }
 
-    fn send(self, mut to: TcpStream) -> io::Result<Digest> {
+    fn send(self, mut to: TcpStream, ended: &AtomicBool) -> io::Result<Digest> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         let mut block = vec![0; BLOCK];
@@ -111,7 +120,7 @@ impl Download {
         // Small pieces where the pace matters: one a millisecond.
         let piece = self.pace.map_or(BLOCK, |pace| (pace / 1000).clamp(1, BLOCK as u64) as usize);
         let mut sent = 0;
-        while sent < self.bytes {
+        while sent < self.bytes && !ended.load(Ordering::Relaxed) {
             // No two blocks are alike, so that a repeated or swapped one shows.
             block[..8].copy_from_slice(&sent.to_be_bytes());
             let length = piece.min(usize::try_from(self.bytes - sent).unwrap_or(piece));
@@ -147,6 +156,11 @@ impl RunningDownload {
             sleep(Duration::from_micros(200));
         }
         Ok(())
+    }
+
+    /// Lets the server send no more: what it has sent by then is all of it.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     /// Waits for its end, however long it makes progress.

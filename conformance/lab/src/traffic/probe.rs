@@ -194,6 +194,13 @@ impl Flow {
         }
     }
 
+    /// The longest time without an arrival of which a part lies after this moment.
+    pub fn longest_gap_after(&self, moment: Time) -> Duration {
+        let pairs = self.arrivals.windows(2).map(|two| (two[0].arrived, two[1].arrived));
+        let gaps = pairs.filter(|(_, end)| *end > moment).map(|(begin, end)| end.since(begin));
+        gaps.max().unwrap_or(Duration::ZERO)
+    }
+
     /// The first arrival at or after this moment.
     pub fn first_arrival(&self, after: Time) -> Option<&Arrival> {
         self.arrivals.iter().find(|arrival| arrival.arrived >= after)
@@ -276,6 +283,14 @@ mod tests {
         let flow = count(6, 6, &[(0, 1), (2, 2), (1, 3), (2, 4), (4, 5)]);
         let counts = (flow.received, flow.lost, flow.duplicates, flow.reordered);
         assert_eq!(counts, (4, 2, 1, 1));
+    }
+
+    #[test]
+    fn a_gap_that_ended_before_a_moment_is_not_after_it() {
+        let flow = count(5, 200, &[(0, 1), (1, 91), (2, 92), (3, 150), (4, 151)]);
+        for (moment, gap) in [(0, 90), (90, 90), (91, 58), (150, 1), (151, 0)] {
+            assert_eq!(flow.longest_gap_after(at(moment)), Duration::from_millis(gap), "{moment}");
+        }
     }
 
     #[test]

@@ -1,15 +1,12 @@
-use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use clap::Args;
 use ntm::Exit;
 use ntm_lab::scenario::rows::{self, Case};
 use serde_json::{Value, json};
 
-use super::{Progress, enter, keep_files};
+use super::beside::Beside;
+use super::{enter, keep_files};
 use crate::cli::{Failure, output};
 
 /// The decision table, with a move in each of its rows.
@@ -86,43 +83,20 @@ impl Rows {
 
     /// Runs each case in a process of its own, some at once.
     fn run_beside(&self, cases: &[Case]) -> Vec<Value> {
-        let progress = Progress::new();
-        let queue: Mutex<VecDeque<_>> = Mutex::new(cases.iter().copied().enumerate().collect());
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let done = Mutex::new(vec![Value::Null; cases.len()]);
-        thread::scope(|scope| {
-            for _ in 0..self.jobs {
-                scope.spawn(|| {
-                    while let Some((at, case)) = next() {
-                        let outcome = self.run_alone(case);
-                        let verdict = if outcome["passed"] == true { "passed" } else { "FAILED" };
-                        progress.say(&format!("{} of {}: {case} {verdict}", at + 1, cases.len()));
-                        done.lock().unwrap_or_else(PoisonError::into_inner)[at] = outcome;
-                    }
-                });
-            }
+        let names: Vec<_> = cases.iter().map(Case::to_string).collect();
+        let beside =
+            Beside { arguments: vec!["rows"], files: self.files.as_deref(), jobs: self.jobs };
+        let mut outcomes = vec![Value::Null; cases.len()];
+        beside.run(&names, |at, outcome| {
+            outcomes[at] = match outcome {
+                Ok(mut outcomes) => outcomes[0].take(),
+                Err(broken) => {
+                    json!({ "case": names[at], "passed": false, "wrong": [broken.why] })
+                }
+            };
+            Some(outcomes[at]["passed"] == true)
         });
-        done.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run_alone(&self, case: Case) -> Value {
-        let name = case.to_string();
-        let wrong =
-            |what: String| json!({ "case": name, "passed": false, "wrong": [what.trim_end()] });
-        let mut command = Command::new("/proc/self/exe");
-        command.args(["lab", "rows", "--json", "--only", &name]).stdin(Stdio::null());
-        if let Some(files) = &self.files {
-            command.arg("--files").arg(files);
-        }
-        match command.output() {
-            Ok(output) => {
-                let outcomes: Option<Vec<Value>> = serde_json::from_slice(&output.stdout).ok();
-                outcomes
-                    .and_then(|mut outcomes| outcomes.pop())
-                    .unwrap_or_else(|| wrong(String::from_utf8_lossy(&output.stderr).into_owned()))
-            }
-            Err(error) => wrong(format!("cannot start: {error}")),
-        }
+        outcomes
     }
 }
 

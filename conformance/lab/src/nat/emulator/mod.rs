@@ -26,7 +26,8 @@ impl Emulator {
     /// For a router with these outer addresses.
     pub(super) fn new(nat: Nat, outer: &[IpNet]) -> Self {
         let table = Arc::new(Mutex::new(Table::new(nat)));
-        Self { table, own: outer.iter().map(IpNet::addr).collect() }
+        let translated = outer.iter().map(IpNet::addr).filter(|ip| nat.translates((*ip).into()));
+        Self { table, own: translated.collect() }
     }
 
     /// What to put into the cable.

@@ -127,7 +127,7 @@ impl Table {
         remote: SocketAddr,
     ) -> Option<u16> {
         let free = |table: &Self, port| table.look(now, protocol, port, remote).is_none();
-        if self.nat == Nat::Cone && free(self, wanted) {
+        if self.nat != Nat::Symmetric && free(self, wanted) {
             return Some(wanted);
         }
         for _ in 0..MAX_TRIES {

@@ -12,7 +12,8 @@ use super::table::{Protocol, Table};
 /// ports.
 pub(super) struct Translator<'a> {
     pub(super) table: &'a mut Table,
-    /// The router's outer addresses, at most one a family.
+    /// The router's outer addresses, at most one a family. What is of another
+    /// family is passed on as it is.
     pub(super) own: &'a [IpAddr],
     pub(super) now: Instant,
 }
@@ -29,7 +30,7 @@ impl Translator<'_> {
         if self.own.contains(&source) || is_local(source) {
             return Some(());
         }
-        let outer = *self.own.iter().find(|own| own.is_ipv4() == source.is_ipv4())?;
+        let Some(outer) = self.outer(source) else { return Some(()) };
         match packet.kind() {
             Kind::Flow(protocol) => self.leave(&mut packet, protocol, outer),
             Kind::EchoRequest => self.leave(&mut packet, Protocol::Echo, outer),
@@ -54,7 +55,8 @@ impl Translator<'_> {
         };
         let destination = packet.address(End::Destination);
         if !self.own.contains(&destination) {
-            return is_local(destination).then_some(());
+            let passes = is_local(destination) || self.outer(destination).is_none();
+            return passes.then_some(());
         }
         match packet.kind() {
             Kind::Flow(protocol) => {
@@ -73,6 +75,11 @@ impl Translator<'_> {
             }
             Kind::EchoRequest | Kind::Other => Some(()),
         }
+    }
+
+    /// The router's outer address of the family of another one.
+    fn outer(&self, of: IpAddr) -> Option<IpAddr> {
+        self.own.iter().find(|own| own.is_ipv4() == of.is_ipv4()).copied()
     }
 
     fn leave(&mut self, packet: &mut Packet<'_>, protocol: Protocol, outer: IpAddr) -> Option<()> {
@@ -344,6 +351,17 @@ mod tests {
             // Nor does an inner address help that somebody guessed.
             let mut guessed = frame(world.server, world.host, 17, &udp(53, 4330));
             assert!(!world.inward(&mut guessed));
+        }
+    }
+
+    #[test]
+    fn a_family_without_an_outer_address_is_not_translated() {
+        let [mut world, other] = worlds();
+        for (from, to) in [(other.host, other.server), (other.server, other.host)] {
+            let sent = frame(from, to, 17, &udp(4330, 53));
+            let mut passed = sent.clone();
+            assert!(world.outward(&mut passed) && world.inward(&mut passed));
+            assert_eq!(passed, sent);
         }
     }
 

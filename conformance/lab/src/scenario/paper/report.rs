@@ -10,7 +10,7 @@ use super::budget::{self, Budget};
 use super::stage::Stage;
 use crate::host::Configured;
 use crate::nat::Backend;
-use crate::scenario::stats::{median, p99};
+use crate::scenario::stats::{median, median_of, p99};
 use crate::traffic::Transfer;
 
 /// What came out of the measurement.
@@ -211,10 +211,9 @@ impl Phases {
 impl Ways<f64> {
     fn middle(moves: &[&Move], get: fn(&Move) -> Self) -> Self {
         let of = |way: fn(&Self) -> f64| {
-            let mut sorted: Vec<_> = moves.iter().map(|one| way(&get(one))).collect();
-            sorted.sort_by(f64::total_cmp);
-            // The lower one of two; infinite where nothing came back.
-            sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+            let values: Vec<_> = moves.iter().map(|one| way(&get(one))).collect();
+            // Infinite where nothing came back.
+            median_of(&values).unwrap_or(f64::NAN)
         };
         Self { down: of(|ways| ways.down), up: of(|ways| ways.up) }
     }

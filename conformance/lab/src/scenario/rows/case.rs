@@ -4,21 +4,11 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::family::Family;
 use crate::scenario::domain::Mode;
+use crate::scenario::mover::{End, Mover};
 
 /// A row of the decision table, 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row(u8);
-
-/// Who moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mover {
-    /// The end that began.
-    Mn,
-    /// The other one.
-    Cn,
-    /// Both at once.
-    Both,
-}
 
 /// One cell of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,34 +60,6 @@ impl Row {
     /// The way that the table asks for, as `ntm status` calls it.
     pub fn way(self) -> &'static str {
         if self.0 == 4 { "relay" } else { "direct" }
-    }
-}
-
-/// One of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Mn,
-    Cn,
-}
-
-impl Mover {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mn, Self::Cn, Self::Both];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Mn => "mn",
-            Self::Cn => "cn",
-            Self::Both => "both",
-        }
-    }
-
-    pub(super) fn moves(self, end: End) -> bool {
-        match self {
-            Self::Mn => end == End::Mn,
-            Self::Cn => end == End::Cn,
-            Self::Both => true,
-        }
     }
 }
 

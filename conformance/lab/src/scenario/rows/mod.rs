@@ -16,5 +16,5 @@ mod case;
 mod places;
 mod run;
 
-pub use case::{Case, Mover, Row};
+pub use case::{Case, Row};
 pub use run::{Outcome, run};
