@@ -100,6 +100,10 @@ bench-moves *arguments:
 soak hours="1" folder="target/soak" first="1000":
     cargo run --release --locked -p ntm-sim --example soak -- $(( {{hours}} * 3600 )) {{folder}} {{first}}
 
+# Plays a course that `just soak` has written, and tells what everybody says meanwhile.
+replay file:
+    cargo run --release --locked -p ntm-sim --example replay -- {{file}}
+
 # What each stage of a packet's way costs, compared with `conformance/bench/stages.json`; `just bench-stages --write conformance/bench/stages.json` renews that.
 bench-stages *arguments="--check conformance/bench/stages.json":
     cargo build --release --locked -p ntm-bench

@@ -10,13 +10,15 @@ mod play;
 mod spot;
 mod step;
 mod stream;
+mod tale;
 
 use ntm_core::Rng;
 use serde::{Deserialize, Serialize};
 
-pub use play::{Report, run};
+pub use play::{Report, run, tell};
 pub use spot::{Kind, Spot};
 pub use step::{End, KINDS, Step};
+pub use tale::Listener;
 
 /// What happens in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::Course;
 use super::spot::{Map, Spot};
 use super::step::{End, Step};
 use super::stream::Stream;
+use super::tale::{Listener, Tale};
 use crate::{Attachment, Bursts, HostId, Link, Observed, Setup, World, inner_packet, payload_of};
 
 /// Between two packets of each end while they talk.
@@ -55,6 +56,7 @@ struct Run {
     path: Option<([IpAddr; 2], PathId)>,
     captured: Vec<Observed>,
     most_signalled: u64,
+    tale: Tale,
 }
 
 /// Plays a course from a seed.
@@ -62,7 +64,19 @@ struct Run {
 /// # Errors
 /// What did not hold, and after which step.
 pub fn run(setup: Setup, course: &Course) -> Result<Report, String> {
-    let mut run = Run::new(Setup { seed: course.seed, ..setup });
+    play(setup, course, Tale::default())
+}
+
+/// The same, with everything that the machines say told to `listener`.
+///
+/// # Errors
+/// As of [`run`].
+pub fn tell(setup: Setup, course: &Course, listener: Listener) -> Result<Report, String> {
+    play(setup, course, Tale::to(listener))
+}
+
+fn play(setup: Setup, course: &Course, tale: Tale) -> Result<Report, String> {
+    let mut run = Run::new(Setup { seed: course.seed, ..setup }, tale);
     run.talk(Duration::from_secs(1)).map_err(|what| format!("at the start: {what}"))?;
     for (nth, timed) in course.steps.iter().enumerate() {
         run.counted(|run| {
@@ -75,7 +89,7 @@ pub fn run(setup: Setup, course: &Course) -> Result<Report, String> {
 }
 
 impl Run {
-    fn new(setup: Setup) -> Self {
+    fn new(setup: Setup, tale: Tale) -> Self {
         let mut world = World::new(setup);
         let both = |last: u8| {
             let six: IpAddr =
@@ -104,6 +118,7 @@ impl Run {
             path: None,
             captured: Vec::new(),
             most_signalled: 0,
+            tale,
         };
         for end in [0, 1] {
             run.go(end, Spot { kind: super::Kind::Open, variant: 1 });
@@ -174,14 +189,14 @@ impl Run {
         for end in [0, 1] {
             let host = self.world.host_mut(self.ends[end]);
             let received = std::mem::take(&mut host.received);
-            host.forget_events();
             for packet in received {
                 self.streams[end].receive(now, payload_of(&packet.packet))?;
             }
         }
-        for host in [self.dc, self.relays[0], self.relays[1]] {
-            self.world.host_mut(host).forget_events();
-        }
+        let [mn, cn] = self.ends;
+        let [one, other] = self.relays;
+        let hosts = [("DC", self.dc), ("RS1", one), ("RS2", other), ("MN", mn), ("CN", cn)];
+        self.tale.events(&mut self.world, &hosts);
         self.capture();
         self.one_path()
     }
@@ -245,6 +260,7 @@ impl Run {
 
     #[expect(clippy::too_many_lines, reason = "one arm a step")]
     fn play(&mut self, step: Step) -> Result<(), String> {
+        self.tale.step(self.world.now(), &format!("{step:?}"));
         let millis = Duration::from_millis;
         match step {
             Step::Move(end, spot) => self.go(end.index(), spot),
@@ -449,6 +465,7 @@ impl Run {
 
     /// Mends everything, and judges what must hold then.
     fn finish(mut self) -> Result<Report, String> {
+        self.tale.step(self.world.now(), "everything is mended");
         self.world.net.mend();
         self.world.host_mut(self.dc).plugin_delay = Duration::ZERO;
         for host in [self.dc, self.relays[0], self.relays[1], self.ends[0], self.ends[1]] {
