@@ -77,9 +77,10 @@ impl Surroundings {
     }
 
     /// Whether something sent to `ip` may arrive: there is a way, or nobody has
-    /// asked.
+    /// asked, and we have an address of its family.
     pub(crate) fn may_reach(&self, ip: IpAddr) -> bool {
-        self.ways.get(&ip).is_none_or(|outlook| outlook.now.is_some())
+        let has_family = || self.claimed.iter().any(|own| own.addr.is_ipv6() == ip.is_ipv6());
+        self.ways.get(&ip).map_or_else(has_family, |outlook| outlook.now.is_some())
     }
 
     /// Whether it is known if there is a way to `ip`.
@@ -342,6 +343,16 @@ mod tests {
         look(&mut surroundings, &[dead], route("192.168.1.2", 1));
         assert!(!surroundings.has_route(DC));
         assert_eq!(surroundings.claimed(), []);
+    }
+
+    #[test]
+    fn what_nobody_asked_about_may_be_reached_by_a_family_that_we_have() {
+        let mut surroundings = settled();
+        let (four, six) = ([203, 0, 113, 9].into(), "2001:db8::9".parse().unwrap());
+        assert_eq!([four, six].map(|ip| surroundings.may_reach(ip)), [true, false]);
+        let snapshot = Snapshot { interfaces: vec![interface(1, 0, &["2001:db8::2"])] };
+        surroundings.update(&node(), snapshot, &[]);
+        assert_eq!([four, six].map(|ip| surroundings.may_reach(ip)), [false, true]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::wire::{
     RequestId, Signal, SignalBody, Token,
 };
 
+/// Copies of a registration for the family by which it has not been answered.
+const MOST_ELSEWHERE: u32 = 5;
 /// Unanswered messages after which the coordinator counts as unreachable.
 const PATIENCE: u32 = 3;
 /// After a refusal the coordinator is asked again: first after this long,
@@ -43,6 +45,9 @@ pub(crate) struct Client {
     session: Option<SignalSession>,
     attempt: Option<Attempt>,
     request: Option<Registration>,
+    /// A registration that has been answered, but not by every family: the
+    /// coordinator has to see us in each.
+    elsewhere: Option<Registration>,
     /// When to ask again after a refusal,
     retry_at: Option<Time>,
     /// and how long the last such wait was; zero if none since we were registered.
@@ -112,6 +117,7 @@ impl Client {
             session: None,
             attempt: None,
             request: None,
+            elsewhere: None,
             retry_at: None,
             retry_wait: Duration::ZERO,
             keep_alive: None,
@@ -198,6 +204,7 @@ impl Client {
         let backoff = Backoff::patient(cx.now, &self.rtt);
         let id = RequestId::of_node(cx.rng.number());
         self.request = Some(Registration { id, body, backoff });
+        self.elsewhere = None;
         self.keep_alive = None;
         self.retry_at = None;
         self.send_registration(cx);
@@ -255,6 +262,7 @@ impl Client {
         let _sent = self.send(cx, &Signal { request, body: SignalBody::Goodbye });
         self.registered = None;
         self.request = None;
+        self.elsewhere = None;
         self.retry_at = None;
         self.keep_alive = None;
         self.attempt = None;
@@ -383,10 +391,13 @@ impl Client {
             return Some(ClientEvent::EpochBehind(response.epoch_seen));
         }
         let answers_open_request = match self.request.take() {
-            Some(request) if request.id == id => {
+            Some(mut request) if request.id == id => {
                 if request.backoff.copies() == 1 {
                     self.rtt.sample(cx.now.since(request.backoff.started()));
                 }
+                request.backoff = Backoff::patient(cx.now, &self.rtt);
+                request.backoff.sent(cx.now, cx.rng);
+                self.elsewhere = Some(request);
                 true
             }
             other => {
@@ -396,7 +407,8 @@ impl Client {
         };
         // The copy that went by the other family is answered too: it adds what
         // the coordinator saw there.
-        let same_epoch = |registered: &Registered| registered.epoch == cx.epoch;
+        let epoch = cx.epoch;
+        let same_epoch = |registered: &Registered| registered.epoch == epoch;
         if !answers_open_request && !self.registered.as_ref().is_some_and(same_epoch) {
             return None;
         }
@@ -408,7 +420,8 @@ impl Client {
             }
         }
         let is_ipv6 = |candidate: &Candidate| candidate.addr.is_ipv6();
-        let mut observed = self.registered.take().map_or(Vec::new(), |before| before.observed);
+        let before = self.registered.take().filter(same_epoch);
+        let mut observed = before.map_or(Vec::new(), |before| before.observed);
         observed.retain(|seen| is_ipv6(seen) != is_ipv6(&response.observed));
         observed.push(response.observed);
         let keep_alive_every =
@@ -421,9 +434,37 @@ impl Client {
             keep_alive_at: keep_alive_every.map(|every| cx.now + cx.rng.jitter(every)),
             observed,
         });
+        if self.unseen_legs().is_empty() {
+            self.elsewhere = None;
+        }
         self.retry_wait = Duration::ZERO;
         self.coordinators.learn(&response.coordinators);
         answers_open_request.then(|| ClientEvent::Registered(Box::new(response)))
+    }
+
+    /// The ways by which the coordinator has not seen us in this epoch.
+    fn unseen_legs(&self) -> Vec<Leg> {
+        let observed = self.observed();
+        let seen = |ipv6| observed.iter().any(|seen| seen.addr.is_ipv6() == ipv6);
+        self.legs.iter().filter(|leg| !seen(leg.remote.is_ipv6())).copied().collect()
+    }
+
+    /// Repeats a registration by the families that have not been answered yet: a copy
+    /// may have been lost, or there is no way to the coordinator there.
+    fn send_elsewhere<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
+        let legs = self.unseen_legs();
+        let Some(mut request) = self.elsewhere.take_if(|it| it.backoff.is_due(cx.now)) else {
+            return;
+        };
+        if request.backoff.copies() < MOST_ELSEWHERE && !legs.is_empty() {
+            request.backoff.sent(cx.now, cx.rng);
+            let body = SignalBody::RegistrationRequest(request.body.clone());
+            let signal = Signal { request: request.id, body };
+            for leg in legs {
+                let _sent = self.send_by(cx, leg, &signal);
+            }
+            self.elsewhere = Some(request);
+        }
     }
 
     fn begin_keep_alive<E: From<SignalTrace>>(
@@ -504,6 +545,7 @@ impl Client {
                 return self.note_unreachable();
             }
         }
+        self.send_elsewhere(cx);
         if self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.backoff.is_due(cx.now)) {
             let copies = self.keep_alive.as_ref().map_or(0, |k| k.backoff.copies());
             if copies >= PATIENCE {
@@ -544,10 +586,12 @@ impl Client {
             .as_ref()
             .filter(|_| self.session.is_some())
             .map(|request| request.backoff.next());
+        let elsewhere = self.elsewhere.as_ref().map(|request| request.backoff.next());
         let keep_alive = self.keep_alive.as_ref().map(|keep_alive| keep_alive.backoff.next());
         let registered = self.registered.as_ref().filter(|_| self.request.is_none());
         let renew = registered.map(|registered| registered.renew_at);
         let idle = registered.and_then(|registered| registered.keep_alive_at);
-        [attempt, request, keep_alive, renew, idle, self.retry_at].into_iter().flatten().min()
+        let all = [attempt, request, elsewhere, keep_alive, renew, idle, self.retry_at];
+        all.into_iter().flatten().min()
     }
 }

@@ -1,10 +1,18 @@
 //! Packets that suddenly come from elsewhere.
 
+use std::time::Duration;
+
 use super::cx::Cx;
 use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
+use crate::id::{Epoch, Side};
+
+/// A way that packets come by although another is in use is asked again after this,
+const FIRST: Duration = Duration::from_millis(250);
+/// and then twice as long each time, up to this, while neither end moves.
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// The peer's packets suddenly come from elsewhere although it has not said
 /// that it moved: both ways are asked, and the old one stays if it answers.
@@ -13,6 +21,35 @@ pub(super) struct Contest {
     pub(super) challenger: Leg,
     /// The new way has answered; if the old one has not by then, it wins.
     pub(super) decide_at: Option<Time>,
+    /// The new way wins with its answer, whatever the old one says.
+    pub(super) follows: bool,
+}
+
+/// When a way was asked because packets came by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Surprise {
+    peer: Epoch,
+    own: Epoch,
+    next: Time,
+    wait: Duration,
+}
+
+impl Surprise {
+    /// Whether packets by a way give reason to ask it now, and how long they give
+    /// none: two ends may use two ways that both work, and each packet would ask.
+    fn renews(before: &mut Option<Self>, now: Time, peer: Epoch, own: Epoch) -> bool {
+        let wait = match *before {
+            Some(same) if (same.peer, same.own) == (peer, own) => {
+                if now < same.next {
+                    return false;
+                }
+                (2 * same.wait).min(LONGEST)
+            }
+            Some(_) | None => FIRST,
+        };
+        *before = Some(Self { peer, own, next: now + wait, wait });
+        true
+    }
 }
 
 impl Tunnel {
@@ -27,23 +64,33 @@ impl Tunnel {
         if ahead < 0 {
             return;
         }
-        if self.remotes.get(leg).is_none_or(|remote| remote.probe.is_none()) {
+        let (peer, own, relay) = (self.peer_epoch, cx.epoch, self.relay_at(leg));
+        let remote = self.remotes.note(cx.now, leg, relay, Some(selected.leg));
+        if !Surprise::renews(&mut remote.surprise, cx.now, peer, own) {
+            return;
+        }
+        if remote.probe.is_none() {
             self.probe(cx, leg, Why::Proof);
         }
         let is_new = self.contest.as_ref().is_none_or(|c| !c.challenger.same_remote(leg));
         // After a move of either end, whatever answers first is right.
         let settled =
             self.selected_remote().is_some_and(|r| r.is_current(self.peer_epoch, cx.epoch));
-        // A direct way that is no surprise is better than the relay, and so is the
-        // relay that both ends take if they can.
-        let direct =
-            self.remotes.get(leg).is_some_and(|remote| remote.named && remote.relay.is_none());
+        // A direct way is better than the relay, and so is the relay that both ends
+        // take if they can.
+        let remote = self.remotes.get(leg);
+        let direct = remote.is_some_and(|remote| remote.relay.is_none());
+        let named = remote.is_some_and(|remote| remote.named);
         let upgrade = self.is_relayed() && self.by_relay_only.is_none() && direct
             || self.comes_first(leg, &selected.leg)
             || self.selected_remote().is_some_and(|used| self.is_blocked(cx, used));
         if ahead == 0 && is_new && settled && !upgrade {
-            self.probe(cx, &selected.leg, Why::Proof);
-            self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None });
+            // Of two direct ways that are no surprise both ends take the lower one's.
+            let follows = direct && named && !self.is_relayed() && self.side == Side::Higher;
+            if !follows {
+                self.probe(cx, &selected.leg, Why::Proof);
+            }
+            self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None, follows });
         }
     }
 

@@ -229,6 +229,10 @@ impl Terminal {
             Some(_) => self.remove_tunnel(direction.path),
             None => {}
         }
+        // What leads to its addresses before these leads nowhere.
+        let past = self.tunnels.values().filter(|tunnel| tunnel.peer.key == peer.key);
+        let past: Vec<_> = past.map(|tunnel| tunnel.path).collect();
+        past.into_iter().for_each(|path| self.remove_tunnel(path));
         self.make_room(now);
         if self.tunnels.len() >= MOST_TUNNELS {
             return false;
@@ -260,8 +264,14 @@ impl Tunnel {
         let restarted =
             direction.peer_epoch.start() > self.peer_epoch.start() && self.peer_epoch.start() > 0;
         if restarted {
-            // The peer has lost the session; ours leads nowhere.
+            // The peer has lost the session; ours leads nowhere. Nor does it know of
+            // relays before these.
             self.close_sessions(cx);
+            self.forget_past_relays();
+        }
+        if !self.is_live(cx.now) && direction.peer_epoch.start() < self.peer_epoch.start() {
+            // Its clock was ahead when it started before, and that session is over.
+            (self.peer_epoch, self.planned) = Default::default();
         }
         let works = self.selected.is_some_and(|selected| selected.proved)
             && !direction.candidates.is_empty()
@@ -271,6 +281,7 @@ impl Tunnel {
         if !works {
             self.bind_relays(cx);
         }
+        self.note_plan(cx, direction);
         if self.is_live(cx.now) {
             self.directed(cx, direction);
             return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cx::{Ask, Cx};
+use super::cx::Cx;
 use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
@@ -58,6 +58,11 @@ impl Liveness {
         self.traffic.key_used = 0;
     }
 
+    /// The peer's packets so far.
+    pub(super) fn received(&self) -> u64 {
+        self.traffic.received
+    }
+
     pub(super) fn key_used(&self) -> u64 {
         self.traffic.key_used
     }
@@ -111,7 +116,7 @@ impl Tunnel {
             Some(other) => self.select(cx, &other, None),
             None => self.deselect(cx),
         }
-        cx.asks.push(Ask::Recover(self.path));
+        self.recover(cx);
     }
 
     pub(super) fn liveness_timeout(&mut self, cx: &mut Cx<'_>) {

@@ -7,7 +7,7 @@
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
-//!   `upgrade`, `width` (how large a packet passes).
+//!   `recovery`, `upgrade`, `width` (how large a packet passes).
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
@@ -18,6 +18,7 @@ mod event;
 mod liveness;
 mod movement;
 mod pins;
+mod recovery;
 mod relaying;
 mod remote;
 mod session;
@@ -279,7 +280,7 @@ impl Terminal {
                     self.handle_client_event(now, event);
                 } else {
                     self.with_tunnel(now, &path, |tunnel, cx| {
-                        tunnel.handle_handshake2(cx, leg, &message);
+                        tunnel.handle_handshake2(cx, &tunnel.came_by(leg), &message);
                     });
                 }
             }
@@ -325,7 +326,7 @@ impl Terminal {
         match self.gate.admit(now, leg.remote, &message.cookie) {
             Admission::Enter => {
                 self.with_tunnel(now, &path, |tunnel, cx| {
-                    tunnel.handle_handshake1(cx, leg, &message);
+                    tunnel.handle_handshake1(cx, &tunnel.came_by(leg), &message);
                 });
             }
             Admission::Ask(cookie) => {
@@ -340,6 +341,7 @@ impl Terminal {
         let Ok(header) = Header::parse(datagram) else { return };
         let path = PathId::from_bytes(header.envelope.id);
         self.with_tunnel(now, &path, |tunnel, cx| {
+            let leg = &tunnel.came_by(leg);
             let Some((control, newest)) = tunnel.open_control(cx, leg, &header, datagram) else {
                 return;
             };
@@ -403,7 +405,7 @@ impl Terminal {
             paths.into_iter().for_each(|path| self.remove_tunnel(path));
         }
         self.surroundings.set_ranges(domain.ranges.clone());
-        self.domain = Some(domain);
+        let is_first = self.domain.replace(domain).is_none();
         let epoch = self.epoch;
         self.out.event(TerminalEvent::Phase { epoch, phase: Phase::Registered, at: now });
         self.out.event(TerminalEvent::Registered {
@@ -420,10 +422,25 @@ impl Terminal {
             let _full = self.effects.ask(now, Effect::Routes(new), Asked::Other);
         }
         self.hurry_requests(now);
+        if is_first {
+            self.set_calendar(now, response.unix);
+        }
         if std::mem::take(&mut self.redirect) {
             for live in self.live_tunnels(now) {
                 self.ask_for_tunnel(now, live.path);
             }
+        }
+    }
+
+    /// Where our calendar is behind the coordinator's, our epochs may be lower than
+    /// those that others remember of us from before a restart, and would move nothing:
+    /// we start anew by the later one, before anybody has heard of us.
+    fn set_calendar(&mut self, now: Time, unix: u64) {
+        let behind = unix.saturating_sub(self.node.unix(now));
+        // A second may be a matter of rounding.
+        if behind > 1 && self.tunnels.is_empty() {
+            self.epoch = self.epoch.max(Epoch::starting(unix));
+            self.register(now, Vec::new());
         }
     }
 
@@ -474,7 +491,7 @@ impl Terminal {
     /// A worker accepted a capsule, newer than all before, from another address
     /// than the tunnel points to.
     pub fn handle_seen(&mut self, now: Time, path: &PathId, leg: &Leg, epoch_low: u16) {
-        self.with_tunnel(now, path, |tunnel, cx| tunnel.seen(cx, leg, epoch_low));
+        self.with_tunnel(now, path, |tunnel, cx| tunnel.seen(cx, &tunnel.came_by(leg), epoch_low));
         self.settle(now);
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::cx::{Ask, Cx};
+use super::cx::Cx;
 use super::event::{Phase, TerminalEvent};
 use super::remote::{PROBES, Why};
 use super::tunnel::Tunnel;
@@ -53,6 +53,8 @@ impl Tunnel {
         self.point_again(cx);
         self.update = None;
         self.contest = None;
+        // An answer to what was asked from where we were proves nothing here.
+        self.remotes.iter_mut().for_each(|remote| remote.probe = None);
         self.by_relay_only = None;
         self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
         if tell_peer {
@@ -76,15 +78,26 @@ impl Tunnel {
         self.say(cx, leg, &Control::Challenge { epoch: cx.epoch, token });
     }
 
+    /// Takes note of whether the plan knows a direct way.
+    pub(super) fn note_plan(&mut self, cx: &Cx<'_>, direction: &RouteDirection) {
+        // Neither older than what the peer said, nor than another direction: one that
+        // forbids direct ways has relays, whose tickets have an order.
+        let (planned, newest) = self.planned;
+        let serial = direction.relays.iter().map(|grant| grant.ticket.serial).max();
+        let late = direction.peer_epoch == planned && serial.is_some_and(|own| own < newest);
+        if direction.own_epoch == cx.epoch
+            && direction.peer_epoch >= planned.max(self.peer_epoch)
+            && !late
+        {
+            let forbidden = direction.candidates.is_empty();
+            self.by_relay_only = forbidden.then_some(direction.peer_epoch);
+            self.planned = (direction.peer_epoch, serial.unwrap_or(newest));
+        }
+    }
+
     /// The coordinator's direction for a tunnel with a live session: its
     /// candidates are added, and checked in a short burst.
     pub(super) fn directed(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
-        // Neither older than what the peer said, nor than another direction.
-        let newest = self.by_relay_only.unwrap_or_default().max(self.peer_epoch);
-        if direction.own_epoch == cx.epoch && direction.peer_epoch >= newest {
-            let forbidden = direction.candidates.is_empty();
-            self.by_relay_only = forbidden.then_some(direction.peer_epoch);
-        }
         let legs = self.note_candidates(cx, direction);
         if legs.is_empty() && self.relays.is_empty() {
             return;
@@ -332,10 +345,13 @@ impl Tunnel {
         }
         if let Some(contest) = &mut self.contest {
             if contest.challenger.same_remote(leg) {
+                if contest.follows {
+                    return self.select(cx, leg, None);
+                }
                 let old = self.selected.and_then(|selected| self.remotes.get(&selected.leg));
                 let patience = old.map_or(Duration::ZERO, |old| old.rtt.pto());
                 contest.decide_at.get_or_insert(cx.now + patience);
-            } else if self.is_selected(leg) {
+            } else if !contest.follows && self.is_selected(leg) {
                 self.contest = None;
             }
             return;
@@ -390,7 +406,7 @@ impl Tunnel {
             Some(leg) => self.select(cx, &leg, None),
             None => self.deselect(cx),
         }
-        cx.asks.push(Ask::Direct(self.path));
+        self.ask_direction(cx);
     }
 
     fn probe_timeout(&mut self, cx: &mut Cx<'_>) {

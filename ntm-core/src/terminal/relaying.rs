@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cx::{Ask, Cx};
 use super::tunnel::Tunnel;
 use crate::Time;
-use crate::address::Leg;
+use crate::address::{Candidate, Leg};
 use crate::crypto::Secret;
 use crate::id::Epoch;
 use crate::machine::Backoff;
@@ -39,6 +39,9 @@ pub(super) struct RelayUse {
     key_before: Option<Secret>,
     pub(super) leg: Leg,
     granted: Time,
+    /// The newest direction names it. What it does not name is known as a relay
+    /// still: the peer may go on using it.
+    offered: bool,
     state: Binding,
     /// The relay's last challenge, to be returned.
     token: Option<Token>,
@@ -60,6 +63,12 @@ enum Binding {
 impl RelayUse {
     fn relay(&self) -> RelayId {
         self.grant.relay()
+    }
+
+    /// Whether it listens there, at whichever of its addresses.
+    fn listens_at(&self, leg: &Leg) -> bool {
+        let named = |candidate: &Candidate| candidate.addr == leg.remote;
+        self.leg.same_remote(leg) || self.grant.candidates.iter().any(named)
     }
 
     fn is_usable(&self) -> bool {
@@ -88,38 +97,67 @@ impl RelayUse {
     }
 }
 
+/// The way to a relay: as before while that leads there.
+fn leg_to_relay(cx: &Cx<'_>, grant: &RelayGrant, before: Option<Leg>) -> Option<Leg> {
+    let legs: Vec<Leg> = grant.candidates.iter().filter_map(|c| cx.leg_to(c)).collect();
+    let reached = |leg: &&Leg| cx.surroundings.may_reach(leg.remote.ip());
+    let as_before = |leg: &&Leg| before.is_some_and(|before| before.same_remote(leg));
+    let kept = legs.iter().find(|leg| as_before(leg) && reached(leg));
+    kept.or_else(|| legs.iter().find(reached)).or(legs.first()).copied()
+}
+
 impl Tunnel {
     /// Takes over the relays of a direction: the first is the one to use.
     pub(super) fn grant_relays(&mut self, cx: &mut Cx<'_>, grants: &[RelayGrant]) {
+        for at in 0..self.relays.len() {
+            let id = self.relays[at].relay();
+            if let Some(grant) = grants.iter().find(|grant| grant.relay() == id) {
+                self.reach(cx, at, grant);
+            }
+        }
         let mut before = std::mem::take(&mut self.relays);
         for grant in grants {
-            let legs: Vec<_> = grant.candidates.iter().filter_map(|c| cx.leg_to(c)).collect();
-            let Some(first) = legs.first() else { continue };
             let known = before.iter().position(|relay| relay.relay() == grant.relay());
             let known = known.map(|at| before.remove(at));
-            // It knows us by one of its addresses, where packets go too.
-            let (leg, state, token, key_before) = match known {
-                Some(known) if legs.contains(&known.leg) && !known.has_failed() => {
-                    (known.leg, known.state, known.token, Some(known.grant.key))
+            let before = known.as_ref().map(|known| known.leg);
+            let now = leg_to_relay(cx, grant, before);
+            // Without an address just now we go on knowing that it is a relay.
+            let any = || grant.candidates.iter().find_map(|c| cx.node.leg_to(c));
+            let Some(leg) = now.or(before).or_else(any) else { continue };
+            let (state, token, key_before) = match known {
+                Some(known) if known.leg == leg && !known.has_failed() => {
+                    (known.state, known.token, Some(known.grant.key))
                 }
-                Some(_) | None => (*first, Binding::Idle, None, None),
+                Some(_) | None => (Binding::Idle, None, None),
             };
             let (grant, granted) = (grant.clone(), cx.now);
             let relay = grant.relay();
-            self.relays.push(RelayUse { grant, key_before, leg, granted, state, token });
+            let offered = now.is_some() || before.is_some();
+            self.relays.push(RelayUse { grant, key_before, leg, granted, offered, state, token });
             self.remotes.note(cx.now, &leg, Some(relay), self.selected.map(|s| s.leg));
         }
-        // The one in use stays, even if the coordinator would choose others now.
-        let in_use = self.selected.map(|selected| selected.leg);
-        let kept = before.into_iter().filter(|relay| {
-            relay.is_usable() && in_use.is_some_and(|leg| leg.same_remote(&relay.leg))
-        });
+        // Others stay, even if the coordinator would choose these now, unless another
+        // relay has taken their place; the one in use before all.
+        let in_use = |relay: &RelayUse| self.is_selected(&relay.leg);
+        before.sort_by_key(|relay| (!in_use(relay), !relay.is_usable()));
+        before.retain(|old| !self.relays.iter().any(|new| new.listens_at(&old.leg)));
+        let kept = before.into_iter().map(|relay| RelayUse { offered: false, ..relay });
         self.relays.extend(kept);
         self.relays.truncate(MOST_RELAYS);
+        self.forget_ways_of_past_relays();
+    }
+
+    fn forget_ways_of_past_relays(&mut self) {
         let relays = &self.relays;
         self.remotes.retain(|remote| {
             remote.relay.is_none_or(|id| relays.iter().any(|relay| relay.relay() == id))
         });
+    }
+
+    /// Forgets relays that the newest direction did not name.
+    pub(super) fn forget_past_relays(&mut self) {
+        self.relays.retain(|relay| relay.offered);
+        self.forget_ways_of_past_relays();
     }
 
     /// Makes ourselves known to every granted relay that does not know us here.
@@ -127,7 +165,8 @@ impl Tunnel {
         for at in 0..self.relays.len() {
             let under_way = matches!(self.relays[at].state, Binding::Asked { .. });
             let rests = self.relays[at].rests(cx.now);
-            if !under_way && !rests && !self.relays[at].is_bound_at(cx.epoch) {
+            let wanted = self.relays[at].offered || self.relays[at].is_usable();
+            if wanted && !under_way && !rests && !self.relays[at].is_bound_at(cx.epoch) {
                 self.ask(cx, at, None);
             }
         }
@@ -139,15 +178,41 @@ impl Tunnel {
     pub(super) fn rebind(&mut self, cx: &mut Cx<'_>) {
         for at in 0..self.relays.len() {
             if self.relays[at].is_usable() {
+                let grant = self.relays[at].grant.clone();
+                self.reach(cx, at, &grant);
                 self.relays[at].token = None;
                 self.open_bind(cx, at);
             }
         }
     }
 
+    /// Reaches a relay by another of its addresses, if the one in use leads there no
+    /// more. What a tunnel points to is where the relay is told of us.
+    fn reach(&mut self, cx: &mut Cx<'_>, at: usize, grant: &RelayGrant) {
+        let before = self.relays[at].leg;
+        let Some(leg) = leg_to_relay(cx, grant, Some(before)) else { return };
+        if leg.same_remote(&before) {
+            return;
+        }
+        let relay = &mut self.relays[at];
+        (relay.leg, relay.state, relay.token) = (leg, Binding::Idle, None);
+        self.remotes.relocate(&before, &leg);
+        if self.is_selected(&before) {
+            self.select(cx, &leg, None);
+        }
+    }
+
     /// The relay, if one listens at the other end of this leg.
     pub(super) fn relay_at(&self, leg: &Leg) -> Option<RelayId> {
-        self.relays.iter().find(|relay| relay.leg.same_remote(leg)).map(RelayUse::relay)
+        self.relays.iter().find(|relay| relay.listens_at(leg)).map(RelayUse::relay)
+    }
+
+    /// The way that something came by; through a relay, the one that we take to it.
+    pub(super) fn came_by(&self, leg: &Leg) -> Leg {
+        if self.relays.iter().any(|relay| relay.leg.same_remote(leg)) {
+            return *leg;
+        }
+        self.relays.iter().find(|relay| relay.listens_at(leg)).map_or(*leg, |relay| relay.leg)
     }
 
     /// Whether the coordinator would name the relay at this leg before the one at
@@ -355,7 +420,8 @@ impl Tunnel {
     }
 
     fn ticket_due(&self) -> Option<Time> {
-        let granted = self.relays.iter().map(|relay| relay.granted).min()?;
+        let offered = self.relays.iter().filter(|relay| relay.offered);
+        let granted = offered.map(|relay| relay.granted).min()?;
         self.is_relayed().then_some(granted + TICKET_AGE)
     }
 

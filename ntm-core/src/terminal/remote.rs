@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::contest::Surprise;
 use super::width::Width;
 use crate::address::Leg;
 use crate::id::Epoch;
@@ -26,6 +27,8 @@ pub(super) struct Remote {
     pub(super) named: bool,
     pub(super) confirmed: Option<Confirmed>,
     pub(super) probe: Option<Probe>,
+    /// Packets came by it while another was in use.
+    pub(super) surprise: Option<Surprise>,
     /// Bytes of authenticated control messages that came from there.
     pub(super) received: u64,
     pub(super) rtt: Rtt,
@@ -136,6 +139,7 @@ impl Remotes {
             named: false,
             confirmed: None,
             probe: None,
+            surprise: None,
             received: 0,
             rtt: Rtt::default(),
             width: Width::default(),
@@ -152,6 +156,15 @@ impl Remotes {
             .min_by_key(|at| worth(&self.0[*at]));
         if let Some(least) = least {
             self.0.remove(least);
+        }
+    }
+
+    /// The way through a relay leads to another address of it from now on.
+    pub(super) fn relocate(&mut self, from: &Leg, to: &Leg) {
+        self.0.retain(|remote| !remote.leg.same_remote(to));
+        if let Some(remote) = self.get_mut(from) {
+            (remote.leg, remote.confirmed, remote.probe) = (to.unpinned(), None, None);
+            remote.width = Width::default();
         }
     }
 

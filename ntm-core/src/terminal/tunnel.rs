@@ -5,6 +5,7 @@ use super::cx::Cx;
 use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
 use super::movement::{Burst, Ping};
+use super::recovery::Recovery;
 use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
@@ -50,8 +51,11 @@ pub(super) struct Tunnel {
     /// The coordinator's plan for where both ends are now knows no direct path:
     /// the epoch in which the peer is there.
     pub(super) by_relay_only: Option<Epoch>,
+    /// The newest plan: the peer's epoch in it, and the serial of its tickets.
+    pub(super) planned: (Epoch, u64),
     pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
+    pub(super) recovery: Recovery,
     /// When a move last earned credit beyond the bound for unproved addresses.
     pub(super) credited: Option<Time>,
     /// When the coordinator was last asked on this tunnel's behalf.
@@ -94,8 +98,10 @@ impl Tunnel {
             contest: None,
             upgrade: None,
             by_relay_only: None,
+            planned: Default::default(),
             ping: None,
             liveness: Liveness::new(now),
+            recovery: Recovery::default(),
             credited: None,
             asked_direction: None,
             rebuilding: None,

@@ -118,3 +118,61 @@ fn a_direction_sends_a_bounded_number_of_checks_to_who_did_not_ask() {
         assert!((1..=8).contains(&to(&sent, victim)), "{}", to(&sent, victim));
     }
 }
+
+#[test]
+fn a_peer_that_has_got_other_addresses_has_no_tunnel_to_those_before() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    world.connected(&cn);
+    let (before, mut after) = (world.path(&cn), cn.clone());
+    after.info.vips = vips(21);
+    let direction = world.direction(&after);
+    world.directed(direction);
+    assert!(world.has_tunnel(&after) && !world.has_tunnel(&cn));
+    let removed = TerminalEvent::Table(TableEvent::Remove { path: before });
+    assert!(world.events.contains(&removed));
+}
+
+#[test]
+fn who_starts_with_a_calendar_behind_the_coordinators_takes_that() {
+    let starts = |unix| World::registered(RegistrationResponse { unix, ..response() });
+    let punctual = starts(response().unix + 1);
+    assert_eq!(punctual.terminal.epoch.start(), response().unix, "a second is nothing");
+    let mut late = starts(response().unix + 3000);
+    assert_eq!(late.terminal.epoch.start(), response().unix + 3000);
+    let sent = std::mem::take(&mut late.first);
+    let said = late.hears(&sent).into_iter();
+    let epochs: Vec<_> = said
+        .filter_map(|signal| match signal.body {
+            SignalBody::RegistrationRequest(request) => Some(request.epoch.start()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(epochs, [response().unix + 3000], "and says so at once");
+}
+
+#[test]
+fn a_registration_is_repeated_by_the_family_that_has_not_answered() {
+    let six: SocketAddr = "[2001:db8::1]:4330".parse().unwrap();
+    let coordinators = vec![Candidate::udp(six)];
+    let mut world = World::registered(RegistrationResponse { coordinators, ..response() });
+    world.drain();
+    for answered in [false, true] {
+        world.terminal.register(world.now, Vec::new());
+        let sent = world.drain();
+        assert_eq!([DC, six].map(|at| to(&sent, at)), [1, 1]);
+        let id = world.hears(&sent).remove(0).request;
+        let coordinators = vec![Candidate::udp(six)];
+        let response = RegistrationResponse { coordinators, ..response() };
+        world.told(id, SignalBody::RegistrationResponse(response.clone()));
+        if answered {
+            let observed = Candidate::udp("[2001:db8::10]:4330".parse().unwrap());
+            let response = RegistrationResponse { observed, ..response };
+            world.told(id, SignalBody::RegistrationResponse(response));
+        }
+        let sent = world.waits(Duration::from_secs(100));
+        let expected = if answered { 0..=0 } else { 2..=5 };
+        assert!(expected.contains(&to(&sent, six)), "{}", to(&sent, six));
+        assert_eq!(to(&sent, DC), 0);
+    }
+}

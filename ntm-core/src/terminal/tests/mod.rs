@@ -5,6 +5,7 @@ mod coordinator;
 mod handshakes;
 mod peer;
 mod proof;
+mod recovery;
 mod registration;
 mod relay;
 mod width;
@@ -35,6 +36,8 @@ struct World {
     vips: Vips,
     events: Vec<TerminalEvent>,
     requests: u64,
+    /// What the terminal said to its registration.
+    first: Sent,
 }
 
 /// The other end as a test plays it.
@@ -98,6 +101,15 @@ fn response() -> RegistrationResponse {
 impl World {
     /// A terminal at `.10` with the virtual address `.5`.
     fn new() -> Self {
+        Self::with_vips(vips(5))
+    }
+
+    fn with_vips(vips: Vips) -> Self {
+        Self::registered(RegistrationResponse { vips, ..response() })
+    }
+
+    /// The same, and how the coordinator answers.
+    fn registered(response: RegistrationResponse) -> Self {
         let mut rng = Rng::from_seed([4; 32]);
         let coordinator = Identity::generate(&mut rng);
         let node = Node {
@@ -132,11 +144,13 @@ impl World {
         let (noise, keys) = responder.answer(&answer).unwrap();
         let session = SignalSession::of_coordinator(id, &keys);
         let second = Handshake2 { role: RoleTag::Terminal, id: first.id, side: Side::Lower, noise };
+        let (vips, events) = (response.vips, Vec::new());
         let mut world =
-            Self { now, rng, terminal, session, vips: vips(5), events: Vec::new(), requests: 0 };
+            Self { now, rng, terminal, session, vips, events, requests: 0, first: Vec::new() };
         let sent = world.arrives(DC, &second.emit());
         let registration = world.hears(&sent).remove(0);
-        world.told(registration.request, SignalBody::RegistrationResponse(response()));
+        let body = SignalBody::RegistrationResponse(response);
+        world.first = world.told(registration.request, body);
         assert!(world.terminal.status(now).registered);
         world
     }
@@ -229,6 +243,11 @@ impl World {
         PathId::derive(&SALT, &self.vips, &peer.info.vips).unwrap().0
     }
 
+    /// The peer's side.
+    fn side(&self, peer: &Peer) -> Side {
+        PathId::derive(&SALT, &peer.info.vips, &self.vips).unwrap().1
+    }
+
     fn initiator(&mut self, peer: &Peer) -> Initiator {
         let hello = TunnelHello {
             epoch: peer.epoch,
@@ -244,7 +263,6 @@ impl World {
         }
     }
 
-    /// The terminal is the lower end of every tunnel here.
     fn tunnel_prologue(&self, peer: &PeerInfo, peer_begins: bool) -> Vec<u8> {
         let own = &self.terminal.node.name;
         let names = if peer_begins { [&peer.name, own] } else { [own, &peer.name] };
@@ -253,9 +271,13 @@ impl World {
             prologue.push(name.as_str().len() as u8);
             prologue.extend_from_slice(name.as_str().as_bytes());
         }
-        let (path, _) = PathId::derive(&SALT, &self.vips, &peer.vips).unwrap();
+        let (path, side) = PathId::derive(&SALT, &self.vips, &peer.vips).unwrap();
         prologue.extend_from_slice(path.as_bytes());
-        for vips in [self.vips, peer.vips] {
+        let mut both = [self.vips, peer.vips];
+        if side == Side::Higher {
+            both.reverse();
+        }
+        for vips in both {
             prologue.extend_from_slice(&vips.v4.unwrap().octets());
             prologue.extend_from_slice(&[0; 16]);
         }
@@ -267,7 +289,7 @@ impl World {
         let message = Handshake1 {
             role: RoleTag::Terminal,
             id: *self.path(peer).as_bytes(),
-            side: Side::Higher,
+            side: self.side(peer),
             cookie: NO_COOKIE,
             noise: initiator.message(&peer.identity).unwrap(),
         };
@@ -287,13 +309,18 @@ impl World {
 
     /// The peer says something in a session.
     fn says(&mut self, peer: &Peer, session: &mut Session, control: &Control) -> Sent {
-        let datagram = session.seal(self.path(peer), Side::Higher, peer.epoch, control);
+        let datagram = session.seal(self.path(peer), self.side(peer), peer.epoch, control);
         self.arrives(peer.addr, &datagram)
     }
 
     /// A tunnel that the peer has begun and that is in use.
     fn connected(&mut self, peer: &Peer) -> Session {
         let direction = self.direction(peer);
+        self.connected_as(peer, direction)
+    }
+
+    /// The same with this direction.
+    fn connected_as(&mut self, peer: &Peer, direction: RouteDirection) -> Session {
         self.directed(direction);
         let (initiator, first) = self.first_message(peer);
         let sent = self.arrives(peer.addr, &first);

@@ -157,3 +157,20 @@ fn what_exceeds_the_limit_goes_by_the_old_way_only_if_that_is_proved() {
     assert_eq!(fallback.map(|leg| leg.remote), Some(addr(20)));
     assert_eq!(fallback_after_moving_to(67), Some(None), "nobody has answered elsewhere");
 }
+
+#[test]
+fn what_was_asked_before_a_move_proves_nothing_after_it() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    let (path, leg) = (world.path(&cn), Leg::to(TransportId(0), cn.addr));
+    world.terminal.with_tunnel(world.now, &path, |tunnel, cx| {
+        tunnel.probe(cx, &leg, remote::Why::Proof);
+    });
+    let sent = world.drain();
+    world.terminal.act_on_move(world.now, Cause::DeadPath, false);
+    world.drain();
+    world.proves(&cn, &mut session, &sent);
+    let remote = world.terminal.tunnels[&path].remotes.get(&leg).cloned().unwrap();
+    assert!(!remote.is_current(cn.epoch, world.terminal.epoch));
+}

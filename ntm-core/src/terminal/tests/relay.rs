@@ -160,3 +160,85 @@ fn a_plan_without_direct_ways_holds_although_it_was_quicker_than_the_peer_s_own_
 fn a_direction_that_a_newer_one_has_overtaken_does_not_replace_it() {
     relayed_by(&[0, 1]);
 }
+
+/// A direction of these relays, without a direct way.
+fn by_relay(world: &World, cn: &Peer, relays: Vec<RelayGrant>) -> RouteDirection {
+    RouteDirection { candidates: Vec::new(), relays, ..world.direction(cn) }
+}
+
+/// The peer says by the relay that it has moved.
+fn moves_behind_the_relay(world: &mut World, cn: &mut Peer, session: &mut Session) -> Sent {
+    cn.epoch = cn.epoch.next();
+    let request = Control::TunnelRequest(TunnelRequest {
+        epoch: cn.epoch,
+        challenge: [1; 8],
+        old_gone: true,
+        candidates: Vec::new(),
+    });
+    let through_relay = Peer { addr: addr(RELAY), ..cn.clone() };
+    world.says(&through_relay, session, &request)
+}
+
+fn is_relayed(world: &World) -> Option<bool> {
+    world.terminal.status(world.now).tunnels.first()?.way.map(|way| way.relayed)
+}
+
+#[test]
+fn a_relay_that_the_newest_direction_does_not_name_is_no_peer() {
+    let mut world = World::new();
+    let mut cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    let direct = world.direction(&cn);
+    world.directed(RouteDirection { relays: vec![grant()], ..direct.clone() });
+    // The coordinator has started again, and does not know of the relay yet.
+    world.directed(direct);
+    moves_behind_the_relay(&mut world, &mut cn, &mut session);
+    assert_eq!((world.way(&cn), is_relayed(&world)), (Some(addr(RELAY)), Some(true)));
+}
+
+#[test]
+fn a_relay_that_is_not_reached_any_more_is_reached_by_another_of_its_addresses() {
+    let mut world = World::new();
+    let mut cn = world.peer("cn.example", 20);
+    let mut session = world.connected(&cn);
+    let six: SocketAddr = "[2001:db8::3]:4330".parse().unwrap();
+    let mut both = grant();
+    both.candidates.push(Candidate::udp(six));
+    let direction = by_relay(&world, &cn, vec![both]);
+    world.directed(direction);
+    moves_behind_the_relay(&mut world, &mut cn, &mut session);
+    assert_eq!(world.way(&cn), Some(addr(RELAY)));
+    let ip: IpAddr = "2001:db8::10".parse().unwrap();
+    let mut snapshot = snapshot();
+    snapshot.interfaces[0].addresses[0].ip = ip;
+    snapshot.interfaces[0].generation = 1;
+    let six_only = |to: IpAddr| to.is_ipv6().then_some(Route { source: ip, ..route() });
+    let routes: Vec<_> =
+        world.terminal.destinations().into_iter().map(|to| (to, six_only(to))).collect();
+    world.terminal.handle_addresses(world.now, snapshot, &routes);
+    world.terminal.act_on_move(world.now, Cause::Local { source: ip }, true);
+    let sent = world.drain();
+    assert_eq!((world.way(&cn), is_relayed(&world)), (Some(six), Some(true)));
+    assert_eq!(to(&sent, addr(RELAY)), 0, "nobody there hears us");
+    let told = sent.iter().filter(|(to, _)| *to == six);
+    assert!(told.filter_map(|(_, bind)| Bind::parse(bind).ok()).count() > 0, "but there");
+    // What the relay still sends from its other address comes from the relay, too.
+    world.says(&Peer { addr: addr(RELAY), ..cn.clone() }, &mut session, &Control::KeepAlive);
+    assert_eq!((world.way(&cn), is_relayed(&world)), (Some(six), Some(true)));
+}
+
+#[test]
+fn a_plan_that_another_of_the_same_epochs_has_overtaken_forbids_nothing() {
+    for (first, then, looks) in [(2, 1, true), (1, 2, false)] {
+        let mut world = World::new();
+        let mut cn = world.peer("cn.example", 20);
+        let mut session = world.connected(&cn);
+        let known = RouteDirection { relays: vec![granted(first)], ..world.direction(&cn) };
+        world.directed(known);
+        let unknown = by_relay(&world, &cn, vec![granted(then)]);
+        world.directed(unknown);
+        let tunnel = &world.terminal.tunnels[&world.path(&cn)];
+        assert_eq!(tunnel.by_relay_only.is_none(), looks);
+        let _sent = moves_behind_the_relay(&mut world, &mut cn, &mut session);
+    }
+}
