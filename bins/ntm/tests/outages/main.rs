@@ -25,12 +25,15 @@ fn main() -> std::process::ExitCode {
     };
     let trials = vec![
         trial("tunnels_outlive_a_coordinator_that_remembers", coordinator::killed_and_restarted),
-        trial("an_open_pair_moves_without_a_coordinator", coordinator::down_while_open_pair_moves),
         trial(
-            "a_relayed_pair_moves_without_a_coordinator",
+            "h13_an_open_pair_moves_without_a_coordinator",
+            coordinator::down_while_open_pair_moves,
+        ),
+        trial(
+            "h13_a_relayed_pair_moves_without_a_coordinator",
             coordinator::down_while_relayed_pair_moves,
         ),
-        trial("another_relay_takes_over", relay::killed_with_another_left),
+        trial("h14_another_relay_takes_over", relay::killed_with_another_left),
     ];
     run(&arguments, trials).exit_code()
 }
