@@ -72,7 +72,7 @@ fn leg(number: u8) -> Leg {
 fn end(input: &mut Input<'_>) -> Option<BoundEnd> {
     let what = input.u8();
     let budget = (what & 0x10 != 0).then(|| u64::from(input.u16()));
-    (what & 0x20 == 0).then(|| BoundEnd { leg: leg(what), budget })
+    (what & 0x20 == 0).then(|| BoundEnd { leg: leg(what), budget, before: None })
 }
 
 fn limits(input: &mut Input<'_>) -> Limits {

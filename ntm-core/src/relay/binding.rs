@@ -16,6 +16,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const HELD_FOR: Duration = Duration::from_secs(2);
 /// and is at most this long.
 const HELD_BYTES: usize = 1536;
+/// After a move, an end is still heard from where it was for this long.
+const OVERLAP: Duration = Duration::from_secs(5);
 /// Of what may be sent to an unproved end for each byte that came from it, one
 /// byte is for what Binds carry,
 const CARRIED: u64 = 1;
@@ -58,6 +60,8 @@ struct Bound {
     /// Another address of the same epoch, not believed before it returns the
     /// challenge that was sent there.
     rival: Option<(Leg, Token)>,
+    /// Where it was before, and until when it is still heard from there.
+    before: Option<(Leg, Time)>,
 }
 
 /// What follows from a Bind.
@@ -149,6 +153,7 @@ impl Pair {
             end.bound.as_ref().map(|bound| BoundEnd {
                 leg: bound.leg,
                 budget: (!bound.proved).then_some(bound.received * FORWARDED),
+                before: bound.before,
             })
         };
         let limits = Limits { serial: self.serial, rate: self.rate, quota: self.quota };
@@ -191,13 +196,21 @@ impl End {
         if bind.epoch < bound.epoch {
             return BindStatus::Stale;
         }
+        let returned = bind.token.is_some() && bind.token == bound.challenge_for(&leg);
         if bind.epoch > bound.epoch && !leg.same_remote(&bound.leg) {
-            // It has moved, on its own authenticated word.
-            *bound = Bound::new(now, leg, bind.epoch, bytes, rng);
+            // It has moved, on its own authenticated word; what it has sent from the
+            // old place is still under way.
+            let here = bound.proved.then_some((bound.leg, now + OVERLAP));
+            let before = here.or(bound.before);
+            *bound = Bound { before, ..Bound::new(now, leg, bind.epoch, bytes, rng) };
+            if returned {
+                // It had asked from there before it moved.
+                (bound.proved, bound.challenge) = (true, None);
+                return BindStatus::Bound;
+            }
             return BindStatus::Challenge;
         }
         bound.epoch = bind.epoch;
-        let returned = bind.token.is_some() && bind.token == bound.challenge_for(&leg);
         if leg.same_remote(&bound.leg) {
             bound.leg = leg;
             bound.refreshed = now;
@@ -236,6 +249,7 @@ impl Bound {
             refreshed: now,
             challenge: Some(rng.bytes()),
             rival: None,
+            before: None,
         }
     }
 
@@ -344,6 +358,39 @@ mod tests {
         assert_eq!(world.ends()[0], Some((9, Some(400))));
         assert_eq!(world.bind(1, &bind(Side::Lower, 5, None, b"")).status, BindStatus::Stale);
         assert_eq!(world.ends()[0], Some((9, Some(400))));
+    }
+
+    #[test]
+    fn who_has_asked_from_another_place_before_moving_there_is_proved_at_once() {
+        let mut world = World::new();
+        world.bind_and_prove(1, Side::Lower, 5);
+        let asked = world.bind(2, &bind(Side::Lower, 5, None, b""));
+        assert_eq!(world.ends()[0], Some((1, None)), "asking moves nothing");
+        let reply = world.bind(2, &bind(Side::Lower, 6, asked.challenge, b""));
+        assert_eq!((reply.status, reply.challenge), (BindStatus::Bound, None));
+        assert_eq!(world.ends()[0], Some((2, None)));
+        // What somebody else has overheard of it proves nothing for him.
+        let asked = world.bind(3, &bind(Side::Lower, 6, None, b""));
+        let reply = world.bind(4, &bind(Side::Lower, 7, asked.challenge, b""));
+        assert_eq!(reply.status, BindStatus::Challenge);
+    }
+
+    #[test]
+    fn after_a_move_the_place_before_it_that_was_proved_is_still_heard() {
+        let mut world = World::new();
+        let before = |world: &World| match world.pair.forward(PathId::from_bytes([1; 16])) {
+            ForwardEvent::Set { lower, .. } => {
+                lower.unwrap().before.map(|(leg, until)| (leg.remote.port(), until))
+            }
+            ForwardEvent::Remove { .. } => panic!("a pair is set"),
+        };
+        world.bind_and_prove(1, Side::Lower, 5);
+        assert_eq!(before(&world), None);
+        world.bind(2, &bind(Side::Lower, 6, None, b""));
+        assert_eq!(before(&world), Some((1, world.now + OVERLAP)));
+        // One that was never proved does not displace it.
+        world.bind(3, &bind(Side::Lower, 7, None, b""));
+        assert_eq!(before(&world), Some((1, world.now + OVERLAP)));
     }
 
     #[test]

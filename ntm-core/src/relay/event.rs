@@ -17,6 +17,7 @@ pub struct RelayConfig {
 
 /// What a relay says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "almost all are of the largest kind")]
 pub enum RelayEvent {
     /// A change for the owner of the forwarding table. To be applied in order.
     Forward(ForwardEvent),

@@ -12,6 +12,7 @@ use crate::{Rng, Time};
 
 /// What the relay tells the owner of the forwarding table to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "almost all are of the largest kind")]
 pub enum ForwardEvent {
     /// Forward this path between these ends from now on.
     Set {
@@ -39,6 +40,9 @@ pub struct BoundEnd {
     /// Bytes that may be sent there before it has proved its address; `None`:
     /// it has.
     pub budget: Option<u64>,
+    /// Where it was before it moved, and until when what comes from there is still
+    /// taken for its own.
+    pub before: Option<(Leg, Time)>,
 }
 
 /// What a ticket allows; 0: no limit.
@@ -75,6 +79,7 @@ struct Forward {
 struct End {
     leg: Leg,
     budget: Option<Budget>,
+    before: Option<(Leg, Time)>,
 }
 
 /// What may still be sent to an end that has not proved its address.
@@ -183,10 +188,12 @@ impl Forwards {
             Side::Lower => (&forward.lower, &forward.higher),
             Side::Higher => (&forward.higher, &forward.lower),
         };
-        let Some(own) = own.as_ref().filter(|own| own.leg.same_remote(from)) else {
+        let Some(own) = own.as_ref().filter(|own| own.is_at(now, from)) else {
             return tell(0..bytes, Verdict::NotRelayed);
         };
-        own.earn(bytes as u64);
+        if own.leg.same_remote(from) {
+            own.earn(bytes as u64);
+        }
         let Some(other) = other else { return tell(0..bytes, Verdict::Drop) };
         match forward.pass(now, other, bytes, bytes.div_ceil(stride.max(1))) {
             Verdict::Drop | Verdict::Exhausted if stride < bytes => {
@@ -253,7 +260,13 @@ impl End {
             left.fetch_add(news.unwrap_or(i64::MAX), Ordering::Relaxed);
             Budget { left, granted: granted.max(accounted) }
         });
-        Self { leg: bound.leg, budget }
+        Self { leg: bound.leg, budget, before: bound.before }
+    }
+
+    /// Whether what comes from there is this end's.
+    fn is_at(&self, now: Time, from: &Leg) -> bool {
+        let was = self.before.is_some_and(|(leg, until)| now < until && leg.same_remote(from));
+        was || self.leg.same_remote(from)
     }
 
     fn earn(&self, bytes: u64) {
@@ -332,7 +345,7 @@ mod tests {
     }
 
     fn end(port: u16, budget: Option<u64>) -> Option<BoundEnd> {
-        Some(BoundEnd { leg: leg(port), budget })
+        Some(BoundEnd { leg: leg(port), budget, before: None })
     }
 
     fn table(lower: Option<BoundEnd>, higher: Option<BoundEnd>, limits: Limits) -> ForwardTable {
@@ -395,6 +408,18 @@ mod tests {
         let forwards = table.reader().take();
         let end = forwards.0[&PATH].lower.as_ref().unwrap();
         assert_eq!(end.budget.as_ref().unwrap().left.load(Ordering::Relaxed), 5000);
+    }
+
+    #[test]
+    fn an_end_is_heard_from_where_it_was_for_a_while_and_earns_nothing_by_it() {
+        let until = Time::ZERO + Duration::from_secs(5);
+        let moved = end(1, Some(0)).map(|end| BoundEnd { before: Some((leg(3), until)), ..end });
+        let table = table(moved, end(2, None), FREE);
+        let second = Duration::from_secs(1);
+        assert_eq!(verdict(&table, 4 * second, 3, Side::Lower, 100), Verdict::To(leg(2)));
+        assert_eq!(verdict(&table, 4 * second, 2, Side::Higher, 1), Verdict::Drop);
+        assert_eq!(verdict(&table, 5 * second, 3, Side::Lower, 100), Verdict::NotRelayed);
+        assert_eq!(verdict(&table, 5 * second, 1, Side::Lower, 100), Verdict::To(leg(2)));
     }
 
     #[test]

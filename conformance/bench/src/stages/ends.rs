@@ -56,7 +56,7 @@ pub(super) fn tables(suite: Suite, peers: usize) -> [TableReader; 2] {
 /// So many relayed paths, each between a peer's place and ours.
 pub(super) fn forwards(paths: usize) -> Forwarder {
     let mut table = ForwardTable::new(&mut Rng::from_seed([3; 32]));
-    let end = |nth| Some(BoundEnd { leg: leg(nth), budget: None });
+    let end = |nth| Some(BoundEnd { leg: leg(nth), budget: None, before: None });
     for nth in 1..=paths {
         let limits = Limits { serial: 1, rate: 0, quota: 0 };
         let (path, lower, higher) = (path(nth), end(nth), end(0));
