@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{Candidate, Prefix, Scope};
+use crate::address::{Candidate, LocalPin, Prefix, Scope};
 use crate::machine::Node;
+use crate::outlook::{Attachment, Outlook};
 use crate::plugin::{Route, Snapshot};
+use crate::preference::{Preference, Rank};
 use crate::wire::RegistrationRequest;
 
 /// What a node knows of its own addresses, and the decision whether a
@@ -12,7 +14,8 @@ use crate::wire::RegistrationRequest;
 /// A move is: the system would now use another source, interface or network
 /// (the same interface plugged in anew) towards the coordinator or a live peer.
 /// Nothing else is; a new address that nothing would be sent from only changes
-/// what is claimed.
+/// what is claimed. While the link in use goes on working, a better one beside it
+/// is no move either before it is [taken](Self::take_better).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Surroundings {
     own_interface: Option<u32>,
@@ -20,23 +23,11 @@ pub(crate) struct Surroundings {
     snapshot: Snapshot,
     claimed: Vec<Candidate>,
     ways: BTreeMap<IpAddr, Outlook>,
-}
-
-/// How a destination is reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Outlook {
-    now: Option<Attachment>,
-    /// Before it was lost, if it is lost.
-    before: Option<Attachment>,
-}
-
-/// Where we are attached, as far as one destination is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Attachment {
-    source: IpAddr,
-    ifindex: u32,
-    generation: u64,
-    mtu: u32,
+    preference: Preference,
+    /// The ways by single links that the next look takes in.
+    beside: Vec<(IpAddr, Route)>,
+    /// Our addresses on links that work and were left for better ones.
+    left: BTreeSet<IpAddr>,
 }
 
 /// What a new look at the addresses means.
@@ -64,6 +55,11 @@ impl Surroundings {
     /// The ranges of virtual addresses, which are never real ones.
     pub(crate) fn set_ranges(&mut self, ranges: Vec<Prefix>) {
         self.ranges = ranges;
+    }
+
+    /// Which links are better than others.
+    pub(crate) fn set_preference(&mut self, preference: Preference) {
+        self.preference = preference;
     }
 
     /// The addresses to claim.
@@ -101,9 +97,105 @@ impl Surroundings {
     /// Takes in the ways to destinations that were not asked about before.
     pub(crate) fn add_ways(&mut self, routes: &[(IpAddr, Option<Route>)]) {
         for (ip, route) in routes {
-            let now = route.as_ref().and_then(|route| self.attachment(route));
-            self.ways.entry(*ip).or_insert(Outlook { now, before: None });
+            let system = route.as_ref().and_then(|route| self.attachment(route));
+            let outlook = match self.held_like(*ip) {
+                Some(other) => Outlook::like(other, system),
+                None => Outlook::of_system(system),
+            };
+            self.ways.entry(*ip).or_insert(outlook);
         }
+    }
+
+    /// The single links to ask about before the next [`update`](Self::update),
+    /// each with a destination: those in use that the system would leave now, and
+    /// where rules choose among links, all.
+    pub(crate) fn questions(
+        &self,
+        snapshot: &Snapshot,
+        routes: &[(IpAddr, Option<Route>)],
+    ) -> Vec<(u32, IpAddr)> {
+        let by_rule = !self.preference.is_the_systems();
+        let mut questions = Vec::new();
+        for (ip, route) in routes {
+            let used = self.ways.get(ip).and_then(|outlook| outlook.now).map(|now| now.ifindex);
+            let system = route.as_ref().map(|route| route.ifindex);
+            let any = by_rule && Scope::of(*ip) == Scope::Global;
+            let links = snapshot.interfaces.iter().filter(|link| {
+                let in_use = used == Some(link.index) && system.is_some();
+                (in_use || any)
+                    && system != Some(link.index)
+                    && self.own_interface != Some(link.index)
+                    && link.running
+                    && !link.loopback
+                    && link.addresses.iter().any(|a| a.usable && a.ip.is_ipv6() == ip.is_ipv6())
+            });
+            questions.extend(links.map(|link| (link.index, *ip)));
+        }
+        questions
+    }
+
+    /// The answers: how a destination is reached by a single link.
+    pub(crate) fn note_beside(&mut self, beside: Vec<(IpAddr, Route)>) {
+        self.beside = beside;
+    }
+
+    /// Where packets to `ip` have to be held to, since the system would send them
+    /// by another link. Where nothing is known of `ip`, as others of its family.
+    pub(crate) fn pin(&self, ip: IpAddr) -> Option<LocalPin> {
+        let outlook = self.ways.get(&ip).or_else(|| self.held_like(ip));
+        outlook.and_then(Outlook::pin)
+    }
+
+    /// A destination of the same family that is reached against the system's will.
+    fn held_like(&self, ip: IpAddr) -> Option<&Outlook> {
+        let alike =
+            |other: &IpAddr| other.is_ipv6() == ip.is_ipv6() && Scope::of(*other) == Scope::Global;
+        let mut held =
+            self.ways.iter().filter(|(other, outlook)| alike(other) && outlook.pin().is_some());
+        held.next().filter(|_| Scope::of(ip) == Scope::Global).map(|(_, outlook)| outlook)
+    }
+
+    /// Whether anything is held to a link.
+    pub(crate) fn holds(&self) -> bool {
+        self.ways.values().any(|outlook| outlook.pin().is_some())
+    }
+
+    /// By which other link `ip` would be reached better.
+    pub(crate) fn better(&self, ip: IpAddr) -> Option<LocalPin> {
+        self.ways.get(&ip).and_then(Outlook::better)
+    }
+
+    /// All links that would be better for something.
+    pub(crate) fn better_links(&self) -> BTreeSet<LocalPin> {
+        self.ways.values().filter_map(Outlook::better).collect()
+    }
+
+    /// Uses the better links: a move. Its source, if there was any.
+    pub(crate) fn take_better(&mut self) -> Option<IpAddr> {
+        let mut source = None;
+        self.left.clear();
+        for outlook in self.ways.values_mut() {
+            let before = outlook.now;
+            if let Some(taken) = outlook.take_better() {
+                source = source.or(Some(taken.source));
+                self.left.extend(before.map(|before| before.source));
+            }
+        }
+        source
+    }
+
+    /// Whether this is an address of ours that was left for a better one: it still
+    /// receives, and nobody shall choose it.
+    pub(crate) fn has_left(&self, local: Option<LocalPin>) -> bool {
+        local.is_some_and(|local| self.left.contains(&local.ip))
+    }
+
+    /// Whether we are still where this says.
+    pub(crate) fn is_attached(&self, pin: &LocalPin) -> bool {
+        self.snapshot.interfaces.iter().any(|link| {
+            let has = |ip| link.addresses.iter().any(|address| address.ip == ip && address.usable);
+            link.index == pin.ifindex && link.running && has(pin.ip)
+        })
     }
 
     /// Takes in a new look at the addresses and the ways.
@@ -121,24 +213,24 @@ impl Surroundings {
         let mut lost = None;
         let mut kept = false;
         let mut gained = None;
+        let beside = std::mem::take(&mut self.beside);
         for (ip, route) in routes {
-            let attachment = route.as_ref().and_then(|route| self.attachment(route));
             let is_new = !self.ways.contains_key(ip);
-            let outlook = self.ways.entry(*ip).or_default();
+            let mut outlook = self.ways.get(ip).copied().unwrap_or_default();
             let before = outlook.now.or(outlook.before);
             let lost_in_between = outlook.now.is_none() && outlook.before.is_some();
-            *outlook = Outlook {
-                now: attachment,
-                before: if attachment.is_some() { None } else { before },
-            };
+            let attachment = self.choose(&mut outlook, *ip, route.as_ref(), &beside);
+            outlook.now = attachment;
+            outlook.before = if attachment.is_some() { None } else { before };
+            self.ways.insert(*ip, outlook);
             let (Some(now), Some(before)) = (attachment, before) else {
                 lost = lost.or(before);
                 gained = gained.or(attachment.filter(|_| !is_new));
                 continue;
             };
             kept = true;
-            let here = |at: &Attachment| (at.source, at.ifindex, at.generation);
-            if !is_new && (lost_in_between || here(&now) != here(&before)) {
+            if !is_new && (lost_in_between || !now.is_at(&before)) {
+                self.left.remove(&now.source);
                 let old_gone = !self.has_usable(before.source) || now.source == before.source;
                 verdict = match verdict {
                     Verdict::Moved { source, old_gone: and_gone } => {
@@ -157,6 +249,28 @@ impl Surroundings {
             return Verdict::Moved { source: gained.source, old_gone };
         }
         verdict
+    }
+
+    /// By which link to reach `ip` from now on.
+    fn choose(
+        &self,
+        outlook: &mut Outlook,
+        ip: IpAddr,
+        route: Option<&Route>,
+        beside: &[(IpAddr, Route)],
+    ) -> Option<Attachment> {
+        let system = route.and_then(|route| self.attachment(route));
+        let beside = beside.iter().filter(|(to, _)| *to == ip);
+        let beside: Vec<_> = beside.filter_map(|(_, route)| self.attachment(route)).collect();
+        let by_rule = !self.preference.is_the_systems() && Scope::of(ip) == Scope::Global;
+        let rank = by_rule.then_some(|at: &Attachment| self.rank(at));
+        outlook.choose(system, &beside, rank)
+    }
+
+    fn rank(&self, at: &Attachment) -> Rank {
+        let link = self.snapshot.interfaces.iter().find(|link| link.index == at.ifindex);
+        let name = link.map_or("", |link| link.name.as_str());
+        self.preference.rank(name, at.source.is_ipv6())
     }
 
     fn attachment(&self, route: &Route) -> Option<Attachment> {

@@ -98,7 +98,7 @@ enum Asker {
 }
 
 /// Datagrams to send, with where to.
-pub(crate) type Outputs = Vec<(SocketAddr, Vec<u8>)>;
+pub(crate) type Outputs = Vec<(Leg, Vec<u8>)>;
 
 impl Host {
     pub(crate) fn new(roles: Roles, decide: fn(&PlanRequest) -> Plan) -> Self {
@@ -216,6 +216,11 @@ impl Host {
         self.uplinks.way(ipv6)
     }
 
+    /// How a datagram by this way leaves.
+    pub(crate) fn leaves_by(&self, leg: &Leg) -> Option<Attachment> {
+        self.uplinks.leaves_by(leg)
+    }
+
     /// Is plugged in somewhere else; nobody has told its machines yet.
     pub(crate) fn attach(&mut self, attachments: &[Attachment]) {
         self.uplinks.attach(attachments);
@@ -230,7 +235,13 @@ impl Host {
         let snapshot = self.uplinks.snapshot();
         if let Some(terminal) = &self.roles.terminal {
             let routes = self.routes(&terminal.destinations());
+            let links = terminal.links_in_question(&snapshot, &routes);
+            let links = links.into_iter().filter_map(|(interface, ip)| {
+                Some((ip, self.uplinks.route_by(interface, ip, self.link.mtu)?))
+            });
+            let links = links.collect();
             if let Some(terminal) = &mut self.roles.terminal {
+                terminal.note_links(links);
                 terminal.handle_addresses(now, snapshot.clone(), &routes);
             }
         }
@@ -251,7 +262,8 @@ impl Host {
         datagram: &[u8],
         out: &mut Outputs,
     ) {
-        let local = Some(LocalPin { ip: to.ip(), ifindex: 2 });
+        let ifindex = self.uplinks.interface_of(to.ip());
+        let local = Some(LocalPin { ip: to.ip(), ifindex });
         let leg = Leg { transport: TransportId(0), remote: from, local };
         let Ok(envelope) = Envelope::parse(datagram) else {
             return self.strange(now, &leg, datagram);
@@ -264,7 +276,7 @@ impl Host {
             let verdict =
                 self.forwards.reader().take().verdict(now, &leg, &envelope, datagram.len());
             match verdict {
-                Verdict::To(other) => return out.push((other.remote, datagram.to_vec())),
+                Verdict::To(other) => return out.push((other, datagram.to_vec())),
                 Verdict::Drop => return,
                 Verdict::Exhausted => {
                     if let Some(relay) = &mut self.roles.relay {
@@ -317,7 +329,7 @@ impl Host {
     pub(crate) fn application_sends(&mut self, now: Time, packet: &[u8], out: &mut Outputs) {
         let mut capsule = Vec::new();
         match self.carrier.outbound(now, packet, &mut capsule) {
-            Outbound::To { leg, .. } => out.push((leg.remote, capsule)),
+            Outbound::To { leg, .. } => out.push((leg, capsule)),
             Outbound::Held { miss: Some(vip) } => {
                 if let Some(terminal) = &mut self.roles.terminal {
                     terminal.handle_miss(now, vip);
@@ -447,7 +459,7 @@ impl Host {
                 }
                 while let Some(leg) = terminal.poll_transmit(&mut buffer) {
                     quiet = false;
-                    out.push((leg.remote, std::mem::take(&mut buffer)));
+                    out.push((leg, std::mem::take(&mut buffer)));
                 }
             }
             if let Some(coordinator) = &mut self.roles.coordinator {
@@ -457,7 +469,7 @@ impl Host {
                 }
                 while let Some(leg) = coordinator.poll_transmit(&mut buffer) {
                     quiet = false;
-                    out.push((leg.remote, std::mem::take(&mut buffer)));
+                    out.push((leg, std::mem::take(&mut buffer)));
                 }
             }
             if let Some(relay) = &mut self.roles.relay {
@@ -470,14 +482,14 @@ impl Host {
                 }
                 while let Some(leg) = relay.poll_transmit(&mut buffer) {
                     quiet = false;
-                    out.push((leg.remote, std::mem::take(&mut buffer)));
+                    out.push((leg, std::mem::take(&mut buffer)));
                 }
             }
             if quiet {
                 break;
             }
         }
-        self.carrier.release(now, |leg, _, _, capsule| out.push((leg.remote, capsule.to_vec())));
+        self.carrier.release(now, |leg, _, _, capsule| out.push((leg, capsule.to_vec())));
         for (_, datagram) in out {
             self.sent += 1;
             if Kind::of(datagram) != Ok(Kind::Capsule) {

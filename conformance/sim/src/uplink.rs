@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ntm_core::address::{Leg, LocalPin};
 use ntm_core::plugin::{LocalAddress, LocalInterface, Route, Snapshot};
 
 use crate::nat::NatId;
@@ -54,6 +55,24 @@ impl Uplinks {
         self.attachments.iter().find(|a| a.ip.is_ipv6() == ipv6).copied()
     }
 
+    /// How a datagram by this way leaves: held to a link, or as the kernel would
+    /// have it. From an address that is gone, not at all.
+    pub(crate) fn leaves_by(&self, leg: &Leg) -> Option<Attachment> {
+        match leg.local.filter(|pin| pin.ifindex != 0) {
+            Some(LocalPin { ip, ifindex }) => {
+                let held = |a: &&Attachment| a.ip == ip && a.interface == ifindex;
+                self.attachments.iter().find(held).copied()
+            }
+            None => self.way(leg.remote.is_ipv6()),
+        }
+    }
+
+    /// The interface that has this address.
+    pub(crate) fn interface_of(&self, ip: IpAddr) -> u32 {
+        let with = self.attachments.iter().find(|attachment| attachment.ip == ip);
+        with.map_or(FIRST, |attachment| attachment.interface)
+    }
+
     /// Plugs everything in anew. An interface has another generation if its
     /// addresses are others, and all have if none are: it is another network of
     /// the same kind.
@@ -92,6 +111,13 @@ impl Uplinks {
             }
         };
         Snapshot { interfaces: self.generations.iter().map(interface).collect() }
+    }
+
+    /// What the kernel would use towards `to` if only this link were there.
+    pub(crate) fn route_by(&self, interface: u32, to: IpAddr, mtu: u32) -> Option<Route> {
+        let fits = |a: &&Attachment| a.interface == interface && a.ip.is_ipv6() == to.is_ipv6();
+        let way = self.attachments.iter().find(fits)?;
+        Some(Route { source: way.ip, ifindex: interface, mtu })
     }
 
     /// What the kernel would use towards `to`.

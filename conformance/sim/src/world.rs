@@ -473,10 +473,10 @@ impl World {
     }
 
     fn transmit(&mut self, from: HostId, out: Outputs) {
-        for (to, datagram) in out {
-            let way = self.hosts[from.0].attachment(to.is_ipv6());
+        for (leg, datagram) in out {
+            let way = self.hosts[from.0].leaves_by(&leg);
             let links = |id: HostId| &self.hosts[id.0].link;
-            for arrival in self.net.send(self.now, from, way, to, &datagram, links) {
+            for arrival in self.net.send(self.now, from, way, leg.remote, &datagram, links) {
                 self.schedule.arrives(arrival);
             }
         }

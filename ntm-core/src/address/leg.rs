@@ -70,6 +70,12 @@ impl Leg {
         Self { local: None, ..self }
     }
 
+    /// The same way, held to this local end; to none if there is none.
+    #[must_use]
+    pub fn pinned(self, local: Option<LocalPin>) -> Self {
+        Self { local, ..self }
+    }
+
     /// The way back: from the address that was spoken to, which a NAT or a firewall on
     /// the way expects of the answer. The system chooses the interface.
     #[must_use]

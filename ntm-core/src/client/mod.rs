@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::Time;
-use crate::address::{Candidate, Leg};
+use crate::address::{Candidate, Leg, LocalPin};
 use crate::id::{Epoch, SessionId};
 use crate::machine::{Backoff, Context, Node, Rtt, SignalSession, SignalTrace};
 use crate::plugin::MemberRole;
@@ -102,6 +102,8 @@ pub(crate) enum ClientEvent {
     Unreachable,
     /// The coordinator does not want us.
     Refused(Refusal),
+    /// It has answered a keep-alive that is not the client's own.
+    Answered(RequestId),
     /// Anything else it said.
     Signal(Box<Signal>),
 }
@@ -467,6 +469,22 @@ impl Client {
         }
     }
 
+    /// Asks by other links, each for an address of the coordinator's, whether it
+    /// hears us: a keep-alive moves nothing there.
+    pub(crate) fn ask_by<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        request: RequestId,
+        links: &[(IpAddr, LocalPin)],
+    ) {
+        let signal = Signal { request, body: SignalBody::KeepAlive { token: None } };
+        for leg in self.legs.clone() {
+            if let Some((_, pin)) = links.iter().find(|(ip, _)| *ip == leg.remote.ip()) {
+                let _sent = self.send_by(cx, leg.pinned(Some(*pin)), &signal);
+            }
+        }
+    }
+
     fn begin_keep_alive<E: From<SignalTrace>>(
         &mut self,
         cx: &mut Context<'_, E>,
@@ -494,7 +512,9 @@ impl Client {
         id: RequestId,
         observed: Candidate,
     ) -> Option<ClientEvent> {
-        let answered = self.keep_alive.take_if(|keep_alive| keep_alive.id == id)?;
+        let Some(answered) = self.keep_alive.take_if(|keep_alive| keep_alive.id == id) else {
+            return Some(ClientEvent::Answered(id));
+        };
         if answered.backoff.copies() == 1 {
             self.rtt.sample(cx.now.since(answered.backoff.started()));
         }

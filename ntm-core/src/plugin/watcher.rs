@@ -54,6 +54,26 @@ pub trait Watcher: Send {
     /// # Errors
     /// As for `snapshot`.
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError>;
+
+    /// For each destination how it would be reached if a packet were held to this
+    /// interface; `None` where it would not be, or it cannot be told. A gateway, or
+    /// a network that the interface is on, has to lead there: that the system would
+    /// simply try is not enough.
+    ///
+    /// Asked while there are two interfaces that may be used, so that the one in use
+    /// is left only when the other has answered. Who does not implement it makes
+    /// every change of routes a move at once, and rules of preference without effect.
+    ///
+    /// # Errors
+    /// As for `snapshot`.
+    async fn routes_by(
+        &mut self,
+        ifindex: u32,
+        to: &[IpAddr],
+    ) -> Result<Vec<Option<Route>>, PluginError> {
+        let _cannot_tell = ifindex;
+        Ok(vec![None; to.len()])
+    }
 }
 
 /// What may have changed.

@@ -173,6 +173,8 @@ impl Relay {
                 self.register(now);
             }
             Some(ClientEvent::RegistrationDue) => self.register(now),
+            // It has nobody else who asks.
+            Some(ClientEvent::Answered(_)) => {}
             Some(ClientEvent::RenewalDue) => {
                 self.with_client(now, |client, cx| client.renew_session(cx));
                 self.register(now);

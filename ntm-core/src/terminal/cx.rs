@@ -39,6 +39,8 @@ pub(super) enum Ask {
     Recover(PathId),
     /// Ask the coordinator how to reach the peer.
     Direct(PathId),
+    /// Somebody has answered by a better link.
+    Judge,
 }
 
 impl Cx<'_> {

@@ -67,6 +67,13 @@ pub enum TerminalEvent {
         /// The key that the coordinator names now.
         offered: PublicKey,
     },
+    /// There is a better link than the one in use, which goes on carrying meanwhile.
+    Link {
+        /// Our address on it.
+        source: IpAddr,
+        /// What has become of it.
+        trial: LinkTrial,
+    },
     /// A step of a move. Steps of one epoch belong together.
     Phase {
         /// The epoch that the move began.
@@ -107,6 +114,15 @@ pub enum Phase {
     Directed(PathId),
     /// The tunnel's path works from the new location.
     Rebuilt(PathId),
+}
+
+/// The trial of a link that would be better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkTrial {
+    /// It is asked whether it works; if it does, a move follows.
+    Begun,
+    /// Nobody answered: what is used stays.
+    Failed,
 }
 
 /// Why a terminal acts as after a move.

@@ -8,6 +8,7 @@
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
 //!   `recovery`, `upgrade`, `width` (how large a packet passes).
+//! - `overlap`: two links at once, and which of them to use.
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
@@ -17,6 +18,7 @@ mod direction;
 mod event;
 mod liveness;
 mod movement;
+mod overlap;
 mod pins;
 mod recovery;
 mod relaying;
@@ -32,7 +34,7 @@ mod upgrade;
 mod width;
 
 pub use config::{Mode, TerminalConfig};
-pub use event::{Cause, Phase, TerminalEvent, Way};
+pub use event::{Cause, LinkTrial, Phase, TerminalEvent, Way};
 pub use status::{TerminalStatus, TunnelState, TunnelStatus};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +42,7 @@ use std::net::IpAddr;
 
 use cx::{Ask, Cx};
 use direction::Requests;
+use overlap::Overlap;
 use pins::Pins;
 use tunnel::Tunnel;
 
@@ -50,6 +53,7 @@ use crate::machine::{
     Admission, Context, Effect, EffectId, Effects, Gate, Node, Outbox, Outcome, Timers,
 };
 use crate::plugin::{MemberRole, Route, Snapshot};
+use crate::preference::Preference;
 use crate::surroundings::{Surroundings, Verdict};
 use crate::tunnel::{TableEvent, Traffic};
 use crate::wire::{
@@ -67,6 +71,7 @@ pub struct Terminal {
     epoch: Epoch,
     client: Client,
     surroundings: Surroundings,
+    overlap: Overlap,
     domain: Option<Domain>,
     tunnels: BTreeMap<PathId, Tunnel>,
     by_vip: BTreeMap<IpAddr, PathId>,
@@ -110,6 +115,7 @@ enum Timer {
     Client,
     Requests,
     Effects,
+    Overlap,
     Tunnel(PathId),
 }
 
@@ -145,6 +151,7 @@ impl Terminal {
             epoch,
             client,
             surroundings: Surroundings::default(),
+            overlap: Overlap::default(),
             domain: None,
             tunnels: BTreeMap::new(),
             by_vip: BTreeMap::new(),
@@ -170,6 +177,11 @@ impl Terminal {
         self.surroundings.set_own_interface(ifindex);
     }
 
+    /// Says which links are better than others, as somebody has configured it.
+    pub fn set_preference(&mut self, preference: Preference) {
+        self.surroundings.set_preference(preference);
+    }
+
     /// The destinations whose routes matter: ask the watcher for these and hand
     /// the answers to [`Terminal::handle_addresses`].
     pub fn destinations(&self) -> Vec<IpAddr> {
@@ -179,6 +191,25 @@ impl Terminal {
         });
         let all: BTreeSet<_> = self.client.destinations().chain(tunnels).collect();
         all.into_iter().collect()
+    }
+
+    /// The single links (their indices) to ask the watcher about, each with a
+    /// destination, before this look is handed to [`Terminal::handle_addresses`].
+    /// Nothing as long as there is one link. Who does not ask makes every change of
+    /// routes a move at once.
+    pub fn links_in_question(
+        &self,
+        snapshot: &Snapshot,
+        routes: &[(IpAddr, Option<Route>)],
+    ) -> Vec<(u32, IpAddr)> {
+        self.surroundings.questions(snapshot, routes)
+    }
+
+    /// The answers, for the next [`Terminal::handle_addresses`] alone: how the
+    /// destination would be reached if only that link were there. Links that do not
+    /// lead there are left out.
+    pub fn note_links(&mut self, links: Vec<(IpAddr, Route)>) {
+        self.surroundings.note_beside(links);
     }
 
     /// The machine's addresses, and the ways to [`Terminal::destinations`], as
@@ -200,6 +231,8 @@ impl Terminal {
             Verdict::Same if gained => self.register(now, Vec::new()),
             Verdict::Same => {}
         }
+        self.hold_tunnels(now);
+        self.consider_links(now);
         self.settle(now);
     }
 
@@ -232,6 +265,7 @@ impl Terminal {
 
     /// The path of one tunnel is dead: the same, for this tunnel alone.
     fn recover(&mut self, now: Time, path: PathId) {
+        self.overlap.hurry(now);
         self.epoch = self.epoch.next();
         let phase = Phase::Detected(Cause::DeadPath);
         self.out.event(TerminalEvent::Phase { epoch: self.epoch, phase, at: now });
@@ -376,6 +410,7 @@ impl Terminal {
             Some(ClientEvent::Refused(refusal)) => {
                 self.out.event(TerminalEvent::RegistrationRefused(refusal));
             }
+            Some(ClientEvent::Answered(request)) => self.coordinator_answered(now, request),
             Some(ClientEvent::Signal(signal)) => match signal.body {
                 SignalBody::RouteDirection(direction) => {
                     self.handle_direction(now, signal.request, &direction);
@@ -595,6 +630,7 @@ impl Terminal {
                     // Pins that cannot be read are as none: better than no tunnel.
                     self.pins_loaded |= late.contains(&Asked::Pins);
                 }
+                Timer::Overlap => self.overlap_timeout(now),
                 Timer::Tunnel(path) => {
                     self.with_tunnel(now, &path, |tunnel, cx| tunnel.handle_timeout(cx));
                 }
@@ -609,6 +645,7 @@ impl Terminal {
             match ask {
                 Ask::Recover(path) => self.recover(now, path),
                 Ask::Direct(path) => self.ask_for_tunnel(now, path),
+                Ask::Judge => self.judge_trial(now),
             }
         }
         if self.session != self.client.session() {
@@ -618,6 +655,7 @@ impl Terminal {
         self.timers.set(Timer::Client, self.client.deadline());
         self.timers.set(Timer::Requests, self.requests.deadline());
         self.timers.set(Timer::Effects, self.effects.deadline());
+        self.timers.set(Timer::Overlap, self.overlap.deadline());
     }
 
     fn with_client<R>(
@@ -671,7 +709,8 @@ impl Terminal {
 
     /// The next datagram to send, written to `buffer`, and the way it takes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>) -> Option<Leg> {
-        self.out.poll_transmit(buffer)
+        let leg = self.out.poll_transmit(buffer)?;
+        Some(leg.pinned(leg.local.or_else(|| self.surroundings.pin(leg.remote.ip()))))
     }
 
     /// The next question to a plugin.
@@ -691,6 +730,7 @@ impl Terminal {
             Timer::Client => "registration",
             Timer::Requests => "Direction Request",
             Timer::Effects => "plugin",
+            Timer::Overlap => "better link",
             Timer::Tunnel(path) => {
                 self.tunnels.get(&path).and_then(Tunnel::deadline).map_or("tunnel", |(_, why)| why)
             }

@@ -50,7 +50,10 @@ impl Tunnel {
     /// it, relays are told, and the peer too unless the mode says to wait for
     /// the coordinator's direction.
     pub(super) fn moved(&mut self, cx: &mut Cx<'_>, old_gone: bool, tell_peer: bool) {
-        self.point_again(cx);
+        if !self.lags_behind(cx.epoch) {
+            self.lag = None;
+            self.point_again(cx);
+        }
         self.update = None;
         self.contest = None;
         // An answer to what was asked from where we were proves nothing here.
@@ -64,6 +67,7 @@ impl Tunnel {
             }
             self.send_due_binds(cx);
         }
+        self.tried = None;
     }
 
     /// Asks whether a way works.
@@ -201,7 +205,9 @@ impl Tunnel {
                 if self.note_peer_epoch(cx, leg, epoch, false) {
                     self.probe(cx, leg, Why::Proof);
                 }
-                self.say(cx, leg, &Control::ChallengeResponse { epoch: cx.epoch, token });
+                if !cx.surroundings.has_left(leg.local) {
+                    self.say(cx, leg, &Control::ChallengeResponse { epoch: cx.epoch, token });
+                }
                 // The peer is there: our own news reaches it at once.
                 if self.update.is_some() {
                     self.send_update_by(cx, leg);
@@ -277,6 +283,9 @@ impl Tunnel {
             self.remotes.note(cx.now, &asked, None, keep).rtt.sample(rtt);
         }
         self.confirm(cx, &asked, response.epoch);
+        if self.is_selected(&asked) {
+            self.end_lag(cx);
+        }
     }
 
     /// Notes that the path works from where we are now.
@@ -288,6 +297,9 @@ impl Tunnel {
     }
 
     fn handle_challenge_response(&mut self, cx: &mut Cx<'_>, epoch: Epoch, token: &Token) {
+        if self.note_tried(cx, token, None) {
+            return;
+        }
         if let Some(ping) = self.ping.take_if(|ping| ping.token == *token) {
             let (path, way, rtt) = (self.path, self.way(&ping.leg), cx.now.since(ping.sent));
             cx.event(TerminalEvent::Pong { path, way, rtt });

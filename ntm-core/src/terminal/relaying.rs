@@ -180,7 +180,8 @@ impl Tunnel {
             if self.relays[at].is_usable() {
                 let grant = self.relays[at].grant.clone();
                 self.reach(cx, at, &grant);
-                self.relays[at].token = None;
+                // What it asked of us while the link was tried proves it now.
+                self.relays[at].token = self.token_for(&self.relays[at].leg);
                 self.open_bind(cx, at);
             }
         }
@@ -271,6 +272,23 @@ impl Tunnel {
         cx.out.send(relay.leg, name, datagram);
     }
 
+    /// Asks a relay that knows us whether it hears us by another link, too: it
+    /// takes no Bind of the same epoch from elsewhere for a move.
+    pub(super) fn try_relay(&self, cx: &mut Cx<'_>, leg: &Leg, nonce: Token) {
+        let relay = self.relays.iter().find(|relay| relay.leg.same_remote(leg));
+        let Some(relay) = relay.filter(|relay| relay.is_bound_at(cx.epoch)) else { return };
+        let bind = Bind {
+            path: self.path,
+            side: self.side,
+            ticket: relay.grant.ticket.clone(),
+            epoch: cx.epoch,
+            nonce,
+            token: None,
+            carried: Vec::new(),
+        };
+        cx.out.send(*leg, "Bind", bind.emit(&relay.grant.key));
+    }
+
     /// Whether what goes this way needs a Bind around it.
     pub(super) fn needs_bind(&self, cx: &Cx<'_>, leg: &Leg) -> bool {
         let relay = self.relays.iter().find(|relay| relay.leg.same_remote(leg));
@@ -316,6 +334,10 @@ impl Tunnel {
             return;
         }
         cx.out.received(leg, "Bind Ack", datagram.len());
+        if ack.epoch == cx.epoch && self.note_tried(cx, &ack.nonce, ack.challenge) {
+            return;
+        }
+        let relay = &mut self.relays[at];
         // An answer to the question that is open, and to no other.
         let Binding::Asked { backoff, nonce, .. } = &relay.state else { return };
         if ack.epoch != cx.epoch || ack.nonce != *nonce {
@@ -335,6 +357,9 @@ impl Tunnel {
                     relay.token = Some(token);
                     // Proof of our address: until then the relay sends little.
                     self.ask(cx, at, None);
+                }
+                if self.is_selected(leg) {
+                    self.end_lag(cx);
                 }
             }
             BindStatus::Expired | BindStatus::Quota | BindStatus::Busy | BindStatus::Address => {

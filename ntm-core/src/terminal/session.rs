@@ -73,7 +73,6 @@ impl Session {
     }
 
     /// The control datagram that says this.
-    #[cfg(test)]
     pub(super) fn seal(
         &mut self,
         path: PathId,

@@ -6,6 +6,7 @@ use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
 use super::movement::{Burst, Ping};
 use super::recovery::Recovery;
+use super::overlap::{Lag, Tried};
 use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
@@ -13,7 +14,7 @@ use super::setup::{Attempt, HalfOpen};
 use super::update::Update;
 use super::upgrade::Upgrade;
 use crate::Time;
-use crate::address::{Leg, Vips};
+use crate::address::{Leg, LocalPin, Vips};
 use crate::id::{Epoch, PathId, Side};
 use crate::machine::Rtt;
 use crate::tunnel::{Pointing, Proof, TableEvent};
@@ -62,12 +63,18 @@ pub(super) struct Tunnel {
     pub(super) asked_direction: Option<Time>,
     /// The epoch of our move after which the path is not known to work yet.
     pub(super) rebuilding: Option<Epoch>,
+    /// Whether the way in use works by a better link, too: asked.
+    pub(super) tried: Option<Tried>,
+    /// Packets still leave by the link that was used before the last move.
+    pub(super) lag: Option<Lag>,
 }
 
 /// The way in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Selected {
     pub(super) leg: Leg,
+    /// What the table was told to hold its packets to.
+    pub(super) pin: Option<LocalPin>,
     /// Whether the table was told that it is proved.
     pub(super) proved: bool,
     /// If it is not proved by then, back to the way before it.
@@ -105,6 +112,8 @@ impl Tunnel {
             credited: None,
             asked_direction: None,
             rebuilding: None,
+            tried: None,
+            lag: None,
         }
     }
 
@@ -200,14 +209,20 @@ impl Tunnel {
         };
         let patience = 3 * self.rtt().pto().max(Duration::from_millis(333));
         let revert = (!proved).then(|| (cx.now + patience, before.filter(|b| !b.same_remote(leg))));
-        self.selected = Some(Selected { leg: leg.unpinned(), proved, revert, since: cx.now });
+        if before.is_none_or(|before| !before.same_remote(leg)) {
+            self.tried = None;
+            self.lag = None;
+        }
+        let pin = self.pin(cx, leg);
+        self.selected = Some(Selected { leg: leg.unpinned(), pin, proved, revert, since: cx.now });
         self.contest = None;
         self.upgrade = self.is_relayed().then(|| Upgrade::new(cx.now));
         self.liveness.restart();
-        let limit = self.limit_by(cx, leg);
+        let limit = self.limit_by(cx, leg).min(self.limit_of_lag());
         self.limit = Some(limit);
-        let pointing = Pointing { leg: leg.unpinned(), proof, fallback, limit };
-        let (path, epoch) = (self.path, cx.epoch);
+        let fallback = fallback.map(|leg| leg.pinned(cx.surroundings.pin(leg.remote.ip())));
+        let pointing = Pointing { leg: leg.pinned(pin), proof, fallback, limit };
+        let (path, epoch) = (self.path, self.epoch_said(cx));
         cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(pointing), epoch }));
         if before.is_none_or(|before| !before.same_remote(leg)) {
             let (peer, vips) = (self.peer.name.clone(), self.peer.vips);
@@ -220,8 +235,10 @@ impl Tunnel {
     /// Tells the table what it points to anew: the epoch, the proof or the limit
     /// has changed.
     pub(super) fn point_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(leg) = self.selected.map(|selected| selected.leg) else { return };
+        let pin = self.pin(cx, &leg);
         let Some(selected) = &mut self.selected else { return };
-        let leg = selected.leg;
+        selected.pin = pin;
         let proved = self
             .remotes
             .get(&leg)
@@ -237,10 +254,10 @@ impl Tunnel {
             let received = self.remotes.get(&leg).map_or(0, |remote| remote.received);
             Proof::Unproved { received, credit: None }
         };
-        let limit = self.limit_by(cx, &leg);
+        let limit = self.limit_by(cx, &leg).min(self.limit_of_lag());
         self.limit = Some(limit);
-        let to = Pointing { leg, proof, fallback: None, limit };
-        let (path, epoch) = (self.path, cx.epoch);
+        let to = Pointing { leg: leg.pinned(pin), proof, fallback: None, limit };
+        let (path, epoch) = (self.path, self.epoch_said(cx));
         cx.event(TerminalEvent::Table(TableEvent::Point { path, to: Some(to), epoch }));
     }
 
@@ -254,6 +271,8 @@ impl Tunnel {
         }
         self.contest = None;
         self.upgrade = None;
+        self.tried = None;
+        self.lag = None;
     }
 
     /// The round trip by which a move earns credit: once in 30 s.
@@ -274,6 +293,7 @@ impl Tunnel {
         self.relaying_timeout(cx);
         self.liveness_timeout(cx);
         self.width_timeout(cx);
+        self.lag_timeout(cx);
     }
 
     /// When something is due next, and what.
@@ -284,6 +304,7 @@ impl Tunnel {
             self.relaying_deadline(),
             self.liveness_deadline(),
             self.width_deadline(),
+            self.lag_deadline(),
         ];
         all.into_iter().flatten().min()
     }

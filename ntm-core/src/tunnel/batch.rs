@@ -112,8 +112,12 @@ pub fn addressed<'a>(leg: &Leg, data: &'a [u8], size: usize) -> TxPacket<'a> {
         Ok(_) | Err(_) => TxPacket::new(data, remote),
     };
     if let Some(local) = leg.local {
-        packet.local = local.ip.into();
         packet.ifindex = local.ifindex;
+        // Linux takes an IPv6 source beside an interface for a reason to use another
+        // interface that is better; an interface alone is an order.
+        if local.ifindex == 0 || local.ip.is_ipv4() {
+            packet.local = local.ip.into();
+        }
     }
     packet
 }

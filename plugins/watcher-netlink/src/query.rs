@@ -9,7 +9,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use ntm_core::plugin::{Fault, PluginError};
 use rustix::io::Errno;
@@ -67,27 +67,50 @@ impl Query {
             // Means nothing without an interface; the kernel would name any.
             return Ok(None);
         }
-        self.route(to, event::way)
+        self.route(to, None, RouteFlags::empty(), event::way)
+    }
+
+    /// The same for a packet that is held to this interface.
+    pub(crate) fn way_by(&mut self, index: u32, to: IpAddr) -> Result<Option<Way>, PluginError> {
+        let to = to.to_canonical();
+        if matches!(to, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+            return Ok(None);
+        }
+        // Without a route over it the kernel takes any IPv4 destination for a
+        // neighbour there; only that a route was found tells.
+        let found = |_: &[u8]| Ok(Some(()));
+        let is_led =
+            to.is_ipv6() || self.route(to, Some(index), RouteFlags::FibMatch, found)?.is_some();
+        let way = match is_led {
+            true => self.route(to, Some(index), RouteFlags::empty(), event::way)?,
+            false => None,
+        };
+        Ok(way.filter(|way| way.index == index))
     }
 
     /// Whether the kernel takes in packets to this address. A moment after it has
     /// told of a new IPv6 address it does not yet: answers would be lost, those
     /// to neighbour solicitations for a whole second.
     pub(crate) fn is_taken_in(&mut self, ip: IpAddr) -> Result<bool, PluginError> {
-        Ok(self.route(ip, event::is_local)?.is_some())
+        Ok(self.route(ip, None, RouteFlags::empty(), event::is_local)?.is_some())
     }
 
-    /// What `read` finds in the kernel's route to `to`; nothing without one.
+    /// What `read` finds in the kernel's route to `to`, if need be by this interface;
+    /// nothing without one.
     fn route<T>(
         &mut self,
         to: IpAddr,
+        by: Option<u32>,
+        flags: RouteFlags,
         read: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
     ) -> Result<Option<T>, PluginError> {
         let mut request = RouteMessage::default();
         request.header.address_family =
             if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         request.header.destination_prefix_length = if to.is_ipv4() { 32 } else { 128 };
+        request.header.flags = flags;
         request.attributes.push(RouteAttribute::Destination(to.into()));
+        request.attributes.extend(by.map(RouteAttribute::Oif));
         request.attributes.push(RouteAttribute::Other(DefaultNla::new(RTA_IP_PROTO, vec![UDP])));
         let mut found = None;
         let answer = self.ask(RouteNetlinkMessage::GetRoute(request), 0, |message| {

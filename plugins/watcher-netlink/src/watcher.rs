@@ -157,6 +157,18 @@ impl Watcher for NetlinkWatcher {
         self.early.keep_only(|ip| asked.contains(&ip) || self.table.has(ip));
         Ok(ways.into_iter().map(|way| self.table.route(way?)).collect())
     }
+
+    async fn routes_by(
+        &mut self,
+        ifindex: u32,
+        to: &[IpAddr],
+    ) -> Result<Vec<Option<Route>>, PluginError> {
+        let ways = to.iter().map(|&to| self.query.way_by(ifindex, to));
+        let mut ways: Vec<_> = ways.collect::<Result<_, _>>()?;
+        let _asked = self.early.check(&mut self.query, &mut ways)?;
+        self.settle()?;
+        Ok(ways.into_iter().map(|way| self.table.route(way?)).collect())
+    }
 }
 
 /// Datagrams that `next` takes together: they were there already, and an

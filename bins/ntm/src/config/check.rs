@@ -145,10 +145,11 @@ impl Check<'_> {
     }
 
     fn sections_without_a_role(&self) -> Vec<Problem> {
-        let sections: [(&str, &[Role]); 10] = [
+        let sections: [(&str, &[Role]); 11] = [
             ("dc", &[Role::Terminal, Role::Rs]),
             ("interface", &[Role::Terminal]),
             ("handover", &[Role::Terminal]),
+            ("paths", &[Role::Terminal]),
             ("tunnel", &[Role::Terminal, Role::Rs]),
             ("traversal", &[Role::Dc]),
             ("vip", &[Role::Dc]),

@@ -40,6 +40,7 @@ mod key;
 mod layers;
 mod node;
 mod path;
+mod paths;
 mod plugin;
 mod problem;
 mod sources;
@@ -59,6 +60,7 @@ pub use self::node::{
     Cipher, Control, Dc, DscpMode, Handover, HandoverMode, Log, LogFormat, Node, Role, Tunnel,
     Workers,
 };
+pub use self::paths::{IpVersion, LinkKeys, Paths};
 pub use self::plugin::{Mtu, Plugin};
 pub use self::problem::{ConfigError, Place, Problem};
 pub use self::sources::Sources;
@@ -90,6 +92,8 @@ pub struct Config {
     pub registry: Plugin,
     /// `[handover]`: how a terminal moves.
     pub handover: Handover,
+    /// `[paths]`: which of a terminal's links are better.
+    pub paths: Paths,
     /// `[tunnel]`: how packets travel.
     pub tunnel: Tunnel,
     /// `[control]`: where `ntm status` and others reach the node.
@@ -204,6 +208,7 @@ struct Sections {
     vip: Option<Json>,
     registry: Option<Json>,
     handover: Option<Json>,
+    paths: Option<Json>,
     tunnel: Option<Json>,
     control: Option<Json>,
     coordinator: Option<Json>,
@@ -238,6 +243,7 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
         Some((decoder.plugin(&at, keys, Some("tun"))?, mtu))
     });
     let handover = decoder.section("handover", all.handover);
+    let paths = decoder.section("paths", all.paths);
     let tunnel = decoder.section("tunnel", all.tunnel);
     let control = decoder.section::<ControlKeys>("control", all.control);
     let coordinator = decoder.section("coordinator", all.coordinator);
@@ -260,6 +266,7 @@ fn decode(decoder: &mut Decoder<'_>, json: Json) -> Option<Config> {
         vip: vip?,
         registry: registry?,
         handover: handover?,
+        paths: paths?,
         tunnel: tunnel?,
         control,
         coordinator: coordinator?,

@@ -151,6 +151,7 @@ impl Node {
             };
             let mut terminal = Terminal::new(now, node.clone(), config, rng.split());
             terminal.set_own_interface(interface.as_ref().map(|interface| interface.ifindex()));
+            terminal.set_preference(loaded.config.paths.preference());
             terminal
         });
         let relay = has(loaded, Role::Rs).then(|| {

@@ -6,7 +6,7 @@ use ntm_core::coordinator::{CoordinatorEvent, Failure};
 use ntm_core::crypto::Suite;
 use ntm_core::machine::{Sent, SignalTrace};
 use ntm_core::relay::RelayEvent;
-use ntm_core::terminal::{Cause, Phase, TerminalEvent};
+use ntm_core::terminal::{Cause, LinkTrial, Phase, TerminalEvent};
 use ntm_core::wire::Refusal;
 use tracing::{debug, info, warn};
 
@@ -62,6 +62,16 @@ pub(super) fn terminal(at: Time, event: &TerminalEvent) {
                  `ntm trust {name}`"
             );
         }
+        TerminalEvent::Link { source, trial } => match trial {
+            LinkTrial::Begun => {
+                info!("a better link is tried");
+                debug!(%source, "a better link is tried");
+            }
+            LinkTrial::Failed => {
+                warn!("a better link does not answer; the one in use stays");
+                debug!(%source, "a better link does not answer");
+            }
+        },
         TerminalEvent::Phase { epoch, phase, .. } => match phase {
             Phase::Detected(Cause::Local { source }) => {
                 info!(%epoch, "moved");

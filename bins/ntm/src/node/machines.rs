@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ntm_core::Time;
@@ -93,13 +94,30 @@ impl Machines {
         all
     }
 
+    /// The single links to ask about, each with its destinations.
+    pub(crate) fn links_in_question(
+        &self,
+        snapshot: &Snapshot,
+        routes: &[(IpAddr, Option<Route>)],
+    ) -> BTreeMap<u32, Vec<IpAddr>> {
+        let mut links = BTreeMap::<u32, Vec<IpAddr>>::new();
+        let terminal = self.terminal.as_ref();
+        let asked = terminal.map(|terminal| terminal.links_in_question(snapshot, routes));
+        for (link, ip) in asked.into_iter().flatten() {
+            links.entry(link).or_default().push(ip);
+        }
+        links
+    }
+
     pub(crate) fn handle_addresses(
         &mut self,
         now: Time,
         snapshot: &Snapshot,
         routes: &[(IpAddr, Option<Route>)],
+        links: Vec<(IpAddr, Route)>,
     ) {
         if let Some(terminal) = &mut self.terminal {
+            terminal.note_links(links);
             terminal.handle_addresses(now, snapshot.clone(), routes);
         }
         if let Some(relay) = &mut self.relay {

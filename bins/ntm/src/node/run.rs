@@ -167,7 +167,7 @@ impl Node {
     /// Asks the system what the addresses and routes are now.
     async fn look(&mut self, now: Time) {
         let destinations = self.machines.destinations();
-        let watcher = &mut self.watcher;
+        let (watcher, machines) = (&mut self.watcher, &self.machines);
         let looked = timeout(WATCHER_PATIENCE, async {
             let snapshot = watcher.snapshot().await?;
             let mut routes = watcher.routes(&destinations).await?;
@@ -176,13 +176,18 @@ impl Node {
                 // look like a second move.
                 routes = watcher.routes(&destinations).await?;
             }
-            Ok::<_, PluginError>((snapshot, routes))
+            let routes: Vec<_> = destinations.into_iter().zip(routes).collect();
+            let mut links = Vec::new();
+            for (link, to) in machines.links_in_question(&snapshot, &routes) {
+                let by_it = watcher.routes_by(link, &to).await?;
+                links.extend(to.into_iter().zip(by_it).filter_map(|(ip, way)| Some((ip, way?))));
+            }
+            Ok::<_, PluginError>((snapshot, routes, links))
         });
         match looked.await {
-            Ok(Ok((snapshot, routes))) => {
-                let routes: Vec<_> = destinations.into_iter().zip(routes).collect();
+            Ok(Ok((snapshot, routes, links))) => {
                 self.waiting.snapshot.clone_from(&snapshot);
-                self.machines.handle_addresses(now, &snapshot, &routes);
+                self.machines.handle_addresses(now, &snapshot, &routes, links);
                 self.tell_of_overlap();
                 for (asker, id, ips) in std::mem::take(&mut self.waiting.unanswered) {
                     self.answer_routes(now, asker, id, ips).await;
@@ -341,7 +346,8 @@ impl Node {
             | TerminalEvent::RegistrationRefused(_)
             | TerminalEvent::Connected { .. }
             | TerminalEvent::Disconnected { .. }
-            | TerminalEvent::KeyChanged { .. } => {}
+            | TerminalEvent::KeyChanged { .. }
+            | TerminalEvent::Link { .. } => {}
         }
     }
 

@@ -29,6 +29,8 @@ fn every_key_of_a_section_is_documented_and_no_other() {
         ("### `[[dc]]`", "[[dc]]"),
         ("### Sections that choose a plugin", "[watcher]"),
         ("### `[handover]`", "[handover]"),
+        ("### `[paths]`", "[paths]"),
+        ("#### `[[paths.link]]`", "[[paths.link]]"),
         ("### `[tunnel]`", "[tunnel]"),
         ("### `[coordinator]`", "[coordinator]"),
         ("#### `[coordinator.relay_quota]`", "[coordinator.relay_quota]"),

@@ -75,6 +75,22 @@ range = "x"
 }
 
 #[test]
+fn what_is_wrong_with_a_link_is_told_in_its_line() {
+    let more = "[[paths.link]]\ninterfaces = \"eth0\"\n[[paths.link]]\nfamily = \"ip6\"\n\
+                cost = -1\nmetered = \"no\"\n[paths]\nrule = 1\n";
+    let expected = [
+        "etc/ntm.toml:9:1: unknown key `interfaces` in [[paths.link]]; did you mean `interface`?",
+        "etc/ntm.toml:11:10: `ip6` is no value of `family` in [[paths.link]]; did you mean `ipv6`?",
+        "etc/ntm.toml:12:8: `cost` in [[paths.link]] has to be a whole number from 0 to 65535, \
+         not -1",
+        "etc/ntm.toml:13:11: `metered` in [[paths.link]] has to be `true` or `false`, not the text \
+         \"no\"",
+        "etc/ntm.toml:15:1: unknown key `rule` in [paths]; use one of `link`",
+    ];
+    assert_eq!(with(more), expected);
+}
+
+#[test]
 fn a_missing_key_is_told_at_its_section() {
     for (key, line) in [("name", 1), ("role", 1), ("key", 1), ("addresses", 5), ("public_key", 5)] {
         let lines = TERMINAL.lines().filter(|line| !line.starts_with(&format!("{key} =")));

@@ -7,7 +7,7 @@ use ntm_core::plugin::{Change, Watcher};
 use ntm_watcher_netlink::{Config, NetlinkWatcher};
 use tokio::runtime::Builder;
 
-use crate::machine::{LTE, LTE_IP, Spec, WIFI, WIFI_IP, on_a_machine};
+use crate::machine::{DC, DC6, LTE, LTE_IP, LTE_IP6, Spec, WIFI, WIFI_IP, WIFI_IP6, on_a_machine};
 use crate::watch::{Kind, QUIET, Watch};
 
 ntm_lab::trials![
@@ -18,6 +18,7 @@ ntm_lab::trials![
     a_port_that_leaves_its_bridge_is_still_there,
     an_interface_that_is_removed_takes_all_along,
     an_address_with_two_prefixes_goes_one_at_a_time,
+    a_link_that_is_not_used_tells_where_it_would_lead,
     it_watches_the_namespace_it_was_opened_in_from_any_thread,
 ];
 
@@ -38,6 +39,30 @@ fn each_change_is_told_by_its_kind() {
         assert!(mtu.contains(&Change::Link) && !mtu.contains(&Change::Address), "{mtu:?}");
         assert_eq!(told(&|| mn.default_routes(LTE, 50)), [Change::Route]);
         assert_eq!(told(&|| mn.rule("203.0.113.9", 100)), [Change::Route]);
+    });
+}
+
+fn a_link_that_is_not_used_tells_where_it_would_lead() {
+    on_a_machine(|mn| {
+        let mut watch = Watch::open(Kind::Netlink);
+        let links = [(WIFI, WIFI_IP, WIFI_IP6), (LTE, LTE_IP, LTE_IP6)];
+        let to = [DC, DC6];
+        let mut by = |name: &str| {
+            let index = mn.index(name);
+            let routes = watch.routes_by(index, &to);
+            assert!(routes.iter().flatten().all(|route| route.ifindex == index), "{routes:?}");
+            routes.into_iter().map(|r| r.map(|r| r.source.to_string())).collect::<Vec<_>>()
+        };
+        for (name, ip, ip6) in links {
+            assert_eq!(by(name), [Some(ip.into()), Some(ip6.into())], "{name}");
+        }
+        // Without a route the kernel would try its luck with a neighbour there.
+        mn.netlink().flush_routes(LTE).unwrap();
+        assert_eq!(by(LTE), [None, None]);
+        mn.far.netlink().set_down("wifi").unwrap();
+        mn.netlink().interface(WIFI).unwrap();
+        assert_eq!(by(WIFI), [None, None], "no carrier");
+        assert_eq!(by("lo"), [None, None]);
     });
 }
 

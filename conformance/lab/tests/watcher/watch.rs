@@ -108,6 +108,12 @@ impl Watch {
         self.runtime.block_on(self.watcher.routes(&to)).unwrap()
     }
 
+    /// The routes by one interface alone.
+    pub(crate) fn routes_by(&mut self, ifindex: u32, to: &[&str]) -> Vec<Option<Route>> {
+        let to: Vec<IpAddr> = to.iter().map(|to| to.parse().unwrap()).collect();
+        self.runtime.block_on(self.watcher.routes_by(ifindex, &to)).unwrap()
+    }
+
     /// The source address toward a destination.
     pub(crate) fn source(&mut self, to: &str) -> Option<String> {
         self.routes(&[to])[0].map(|route| route.source.to_string())

@@ -2,13 +2,14 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ntm_core::coordinator::{Clocks, RelayQuota};
 use ntm_core::plugin::{Plan, PlanRequest};
 use ntm_core::terminal::{Mode, TunnelState, Way};
-use ntm_sim::{Attachment, HostId, Nat, NatId, Setup, World};
+use ntm_sim::{Attachment, HostId, Nat, NatId, Setup, World, payload_of};
 use ntm_traversal_rs::Rs;
 
 pub(crate) const ROWS: [u8; 5] = [1, 2, 3, 4, 5];
@@ -135,6 +136,20 @@ impl Pair {
         let status = self.world.host(host).terminal().status(self.world.now());
         let tunnel = status.tunnels.first()?;
         (tunnel.state == TunnelState::Live).then_some(tunnel.way).flatten()
+    }
+
+    /// How many numbered packets have been sent each way.
+    pub(crate) fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// How many of those numbered from `since` have not reached an end.
+    pub(crate) fn lost(&self, host: HostId, since: u32) -> usize {
+        let received = &self.world.host(host).received;
+        let number = |packet: &Vec<u8>| payload_of(packet).try_into().map(u32::from_be_bytes).ok();
+        let there: BTreeSet<u32> =
+            received.iter().filter_map(|received| number(&received.packet)).collect();
+        (since..self.sent).filter(|number| !there.contains(number)).count()
     }
 
     /// The longest gap between packets that reached an end since `since` packets.
