@@ -137,7 +137,15 @@ impl Host {
 
     pub(crate) fn timeout(&mut self, now: Time) {
         match &mut self.machine {
-            Machine::Terminal(terminal, _) => terminal.handle_timeout(now),
+            Machine::Terminal(terminal, plane) => {
+                for path in terminal.depending_on_traffic(now).collect::<Vec<_>>() {
+                    if let Some((_, traffic)) = plane.traffic().into_iter().find(|it| it.0 == path)
+                    {
+                        terminal.handle_traffic(now, &path, traffic);
+                    }
+                }
+                terminal.handle_timeout(now);
+            }
             Machine::Coordinator(coordinator) => coordinator.handle_timeout(now),
             Machine::Relay(relay, _) => relay.handle_timeout(now),
         }

@@ -361,6 +361,11 @@ impl Host {
             self.answer(now, asker, id, &effect);
         }
         if let Some(terminal) = &mut self.roles.terminal {
+            for path in terminal.depending_on_traffic(now).collect::<Vec<_>>() {
+                if let Some(tunnel) = self.table.get(&path) {
+                    terminal.handle_traffic(now, &path, tunnel.traffic());
+                }
+            }
             terminal.handle_timeout(now);
         }
         if let Some(coordinator) = &mut self.roles.coordinator {

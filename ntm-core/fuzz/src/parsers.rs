@@ -261,6 +261,7 @@ pub(super) fn sample_controls() -> Vec<Control> {
         Control::ChallengeResponse { epoch, token },
         Control::KeepAlive,
         Control::Close,
+        Control::Report,
     ]
 }
 

@@ -231,7 +231,10 @@ impl Play {
                 Control::TunnelRequest(request) => self.tokens.push(request.challenge),
                 Control::TunnelResponse(response) => self.tokens.extend(response.challenge),
                 Control::Challenge { token, .. } => self.tokens.push(token),
-                Control::ChallengeResponse { .. } | Control::KeepAlive | Control::Close => {}
+                Control::ChallengeResponse { .. }
+                | Control::KeepAlive
+                | Control::Report
+                | Control::Close => {}
             }
             let beyond = self.tokens.len().saturating_sub(8);
             self.tokens.drain(..beyond);
@@ -259,8 +262,10 @@ impl Play {
             4 => {
                 let [sent, received] = input.array::<2>().map(u64::from);
                 let (sent_bytes, received_bytes) = (100 * sent, 100 * received);
+                let unanswered = (sent > received).then_some(self.now);
+                let key_used = sent;
                 let traffic =
-                    Traffic { sent, sent_bytes, received, received_bytes, key_used: sent };
+                    Traffic { sent, sent_bytes, received, received_bytes, key_used, unanswered };
                 self.terminal.handle_traffic(self.now, &path(), traffic);
             }
             5 => {
@@ -587,6 +592,7 @@ fn returning(mut control: Control, what: u8, tokens: &[Token]) -> Control {
         Control::TunnelRequest(_)
         | Control::Challenge { .. }
         | Control::KeepAlive
+        | Control::Report
         | Control::Close => {}
     }
     control

@@ -1,4 +1,5 @@
-//! Knowing that a path died, and keeping idle NATs open.
+//! Knowing that a path died, telling the peer that ours lives, and keeping idle NATs
+//! open.
 
 use std::time::Duration;
 
@@ -10,8 +11,15 @@ use crate::address::Leg;
 use crate::tunnel::Traffic;
 use crate::wire::Control;
 
-/// Packets go out and nothing comes back for this long: ask.
-const SILENCE: Duration = Duration::from_secs(1);
+/// A driver tells of traffic four times a second while there is any: it is not
+/// asked sooner.
+const TOLD: Duration = Duration::from_millis(300);
+/// An end that receives and has said nothing for so long reports; its driver has
+/// taken a quarter of a second to tell of the first packet.
+const REPORT: Duration = Duration::from_secs(1);
+/// The longest pause that traffic may be used to, beyond three PTO: by then there is
+/// a report.
+const MOST_USUAL: Duration = Duration::from_millis(1300);
 /// A tunnel that carried something within this time is in use.
 const IN_USE: Duration = Duration::from_secs(60);
 /// A natted idle end keeps its mapping with one datagram each, give or take a
@@ -22,8 +30,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Liveness {
     traffic: Traffic,
+    /// When the traffic was last told.
+    told: Time,
+    /// When the peer last said something itself, by the way in use.
+    heard: Time,
     /// Since when packets have been going out without an answer.
     waiting: Option<Time>,
+    /// Pauses that turned out to mean nothing: how long an answer may take beyond
+    /// three PTO.
+    usual: Duration,
+    /// Since when the peer's packets have been coming in without an answer.
+    owed: Option<Time>,
     /// When the tunnel last carried an application's packet.
     carried: Option<Time>,
     /// When anything last went out.
@@ -39,7 +56,11 @@ impl Liveness {
     pub(super) fn new(now: Time) -> Self {
         Self {
             traffic: Traffic::default(),
+            told: now,
+            heard: now,
             waiting: None,
+            usual: Duration::ZERO,
+            owed: None,
             carried: None,
             sent: now,
             keep_alive: KEEP_ALIVE,
@@ -47,10 +68,15 @@ impl Liveness {
         }
     }
 
-    /// Something authenticated came from the peer, or another way is used: what
-    /// has gone unanswered so far does not count.
+    /// Another way is used: what has gone unanswered so far does not count.
     pub(super) fn restart(&mut self) {
         self.waiting = None;
+    }
+
+    /// We have said something by the way in use.
+    pub(super) fn spoke(&mut self, now: Time) {
+        self.sent = now;
+        self.owed = None;
     }
 
     pub(super) fn session_renewed(&mut self) {
@@ -80,17 +106,67 @@ impl Tunnel {
         let received = traffic.received > before.received;
         let sent = traffic.sent > before.sent;
         if received {
-            self.liveness.restart();
-        } else if sent && self.liveness.waiting.is_none() {
-            self.liveness.waiting = Some(cx.now);
+            self.is_alive();
+            self.liveness.usual -= self.liveness.usual / 64;
+        }
+        let liveness = &mut self.liveness;
+        liveness.told = cx.now;
+        let unanswered = traffic.unanswered.filter(|since| *since > liveness.heard);
+        if received {
+            liveness.waiting = unanswered;
+        } else if sent && liveness.waiting.is_none() {
+            liveness.waiting = unanswered.or(Some(cx.now));
         }
         if sent {
-            self.liveness.sent = cx.now;
+            liveness.spoke(cx.now);
+        } else if received {
+            liveness.owed.get_or_insert(cx.now);
         }
         if sent || received {
-            self.liveness.carried = Some(cx.now);
-            self.liveness.renewal_waits = false;
+            liveness.carried = Some(cx.now);
+            liveness.renewal_waits = false;
             self.renew_if_due(cx);
+        }
+        if self.silent_at().is_some_and(|at| at <= cx.now) {
+            self.ask_for_life(cx);
+        }
+    }
+
+    /// The peer has said something by the way in use.
+    pub(super) fn heard(&mut self, now: Time) {
+        self.liveness.heard = now;
+        self.liveness.waiting = None;
+        self.is_alive();
+    }
+
+    /// Something authenticated has come from the peer: if the path is in question,
+    /// it is no longer, and such a pause is nothing unusual.
+    fn is_alive(&mut self) {
+        let selected = self.selected.and_then(|selected| self.remotes.get_mut(&selected.leg));
+        let Some(remote) = selected else { return };
+        let pto = remote.rtt.pto();
+        if let Some(probe) = remote.probe.as_mut().filter(|probe| probe.why == Why::Liveness) {
+            probe.why = Why::Proof;
+            let usual = &mut self.liveness.usual;
+            *usual = (2 * *usual).max(3 * pto).min(MOST_USUAL);
+        }
+    }
+
+    /// Whether the way in use will be asked or given up now, or a report sent,
+    /// unless packets have gone or come since the traffic was told.
+    pub(super) fn depends_on_traffic(&self, now: Time) -> bool {
+        let probe = self.selected_remote().and_then(|remote| remote.probe.as_ref());
+        let verdict = probe
+            .filter(|probe| probe.why == Why::Liveness && probe.is_hopeless())
+            .map(|probe| probe.backoff.next());
+        let due = [verdict, self.ask_at(), self.report_at()].into_iter().flatten().min();
+        due.is_some_and(|at| at <= now)
+    }
+
+    fn ask_for_life(&mut self, cx: &mut Cx<'_>) {
+        if let Some(selected) = self.selected {
+            self.liveness.waiting = None;
+            self.probe(cx, &selected.leg, Why::Liveness);
         }
     }
 
@@ -121,9 +197,12 @@ impl Tunnel {
 
     pub(super) fn liveness_timeout(&mut self, cx: &mut Cx<'_>) {
         let Some(selected) = self.selected else { return };
-        if self.probe_at().is_some_and(|at| at <= cx.now) {
-            self.liveness.waiting = None;
-            self.probe(cx, &selected.leg, Why::Liveness);
+        if self.ask_at().is_some_and(|at| at <= cx.now) {
+            self.ask_for_life(cx);
+        }
+        if self.report_at().is_some_and(|at| at <= cx.now) {
+            self.liveness.owed = None;
+            self.say(cx, &selected.leg, &Control::Report);
         }
         if self.keep_alive_at().is_some_and(|at| at <= cx.now) {
             self.liveness.sent = cx.now;
@@ -134,8 +213,23 @@ impl Tunnel {
         }
     }
 
-    fn probe_at(&self) -> Option<Time> {
-        self.liveness.waiting.map(|since| since + SILENCE)
+    /// When packets have gone out for so long without an answer that the path is
+    /// asked, unless it already is: three PTO after an answer was to be expected.
+    fn silent_at(&self) -> Option<Time> {
+        let remote = self.selected_remote()?;
+        let is_asked = remote.probe.as_ref().is_some_and(|probe| probe.why == Why::Liveness);
+        let since = self.liveness.waiting.filter(|_| !is_asked)?;
+        Some(since + 3 * remote.rtt.pto() + self.liveness.usual)
+    }
+
+    /// The same, but not before the driver would have told by itself.
+    fn ask_at(&self) -> Option<Time> {
+        self.silent_at().map(|at| at.max(self.liveness.told + TOLD))
+    }
+
+    fn report_at(&self) -> Option<Time> {
+        let owed = self.current.as_ref().and(self.liveness.owed)?;
+        Some((owed + REPORT * 3 / 4).max(self.liveness.sent + REPORT))
     }
 
     /// Direct idle tunnels with a live session are kept open; relayed ones are
@@ -147,8 +241,9 @@ impl Tunnel {
 
     pub(super) fn liveness_deadline(&self) -> Option<(Time, &'static str)> {
         self.selected?;
-        let probe = self.probe_at().map(|at| (at, "silence"));
+        let probe = self.ask_at().map(|at| (at, "silence"));
+        let report = self.report_at().map(|at| (at, "report"));
         let keep_alive = self.keep_alive_at().map(|at| (at, "keep-alive"));
-        [probe, keep_alive].into_iter().flatten().min()
+        [probe, report, keep_alive].into_iter().flatten().min()
     }
 }

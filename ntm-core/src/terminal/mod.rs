@@ -380,7 +380,7 @@ impl Terminal {
                 return;
             };
             cx.out.received(leg, control.name(), datagram.len());
-            if newest && control == Control::KeepAlive {
+            if newest && matches!(control, Control::KeepAlive | Control::Report) {
                 tunnel.seen(cx, leg, header.epoch_low());
             }
             tunnel.handle_control(cx, leg, control, datagram.len());
@@ -535,6 +535,12 @@ impl Terminal {
     pub fn handle_traffic(&mut self, now: Time, path: &PathId, traffic: Traffic) {
         self.with_tunnel(now, path, |tunnel, cx| tunnel.handle_traffic(cx, traffic));
         self.settle(now);
+    }
+
+    /// Tunnels for which the deadline that has come means something else if there
+    /// was traffic: tell it before [`Terminal::handle_timeout`].
+    pub fn depending_on_traffic(&self, now: Time) -> impl Iterator<Item = PathId> {
+        self.tunnels.values().filter(move |it| it.depends_on_traffic(now)).map(|it| it.path)
     }
 
     /// A person or a program asks for something.

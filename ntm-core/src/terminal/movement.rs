@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cx::Cx;
 use super::event::{Phase, TerminalEvent};
-use super::remote::{PROBES, Why};
+use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::{Candidate, Leg, Scope};
@@ -76,9 +76,6 @@ impl Tunnel {
         let keep = self.selected.map(|selected| selected.leg);
         let remote = self.remotes.note(cx.now, leg, relay, keep);
         let token = remote.challenge(cx.now, cx.rng, why);
-        if let Some(probe) = &mut remote.probe {
-            probe.backoff.sent(cx.now, cx.rng);
-        }
         self.say(cx, leg, &Control::Challenge { epoch: cx.epoch, token });
     }
 
@@ -197,7 +194,9 @@ impl Tunnel {
         let keep = self.selected.map(|selected| selected.leg);
         let relay = self.relay_at(leg);
         self.remotes.note(cx.now, leg, relay, keep).received += bytes as u64;
-        self.liveness.restart();
+        if self.is_selected(leg) {
+            self.heard(cx.now);
+        }
         match control {
             Control::TunnelRequest(request) => self.handle_request(cx, leg, &request),
             Control::TunnelResponse(response) => self.handle_response(cx, leg, &response),
@@ -217,7 +216,7 @@ impl Tunnel {
                 self.note_peer_epoch(cx, leg, epoch, false);
                 self.handle_challenge_response(cx, epoch, &token);
             }
-            Control::KeepAlive => {}
+            Control::KeepAlive | Control::Report => {}
             // The peer said farewell.
             Control::Close => self.close_sessions(cx),
         }
@@ -242,11 +241,7 @@ impl Tunnel {
             None
         } else {
             let remote = self.remotes.note(cx.now, leg, None, Some(*leg));
-            let token = remote.challenge(cx.now, cx.rng, Why::Proof);
-            if let Some(probe) = &mut remote.probe {
-                probe.backoff.sent(cx.now, cx.rng);
-            }
-            Some(token)
+            Some(remote.challenge(cx.now, cx.rng, Why::Proof))
         };
         let response = TunnelResponse { epoch: cx.epoch, echo: request.challenge, challenge };
         self.say(cx, leg, &Control::TunnelResponse(response));
@@ -431,7 +426,7 @@ impl Tunnel {
         for leg in due {
             let Some(remote) = self.remotes.get_mut(&leg) else { continue };
             let Some(probe) = &remote.probe else { continue };
-            if probe.backoff.copies() >= PROBES {
+            if probe.is_hopeless() {
                 let why = probe.why;
                 remote.probe = None;
                 // Nobody there: the next packet from there asks both anew.

@@ -14,8 +14,11 @@ const MOST_REMOTES: usize = 12;
 /// How long an address stays proved after it answered last.
 pub(super) const VALIDITY: Duration = Duration::from_secs(60);
 
-/// Unanswered challenges after which a way is dead.
+/// Unanswered challenges after which a way is not proved.
 pub(super) const PROBES: u32 = 3;
+
+/// Copies of a challenge that are told apart by their answers.
+const MOST_TOLD_APART: usize = 16;
 
 /// A way to the peer, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +53,12 @@ pub(super) struct Confirmed {
 /// A challenge under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Probe {
-    pub(super) token: Token,
+    /// The token of the first copy. Those after it count up, so that an answer
+    /// tells which one it is to: also where copies are lost, or overtaken by the
+    /// next, the round trip is known.
+    first: u64,
+    /// When the copies were sent.
+    sent: Vec<Time>,
     pub(super) backoff: Backoff,
     pub(super) why: Why,
 }
@@ -79,23 +87,51 @@ impl Remote {
         self.confirmed.is_some_and(|c| c.peer >= peer && c.own >= own)
     }
 
-    /// A challenge for this way; the one under way if there is one.
+    /// A challenge that is sent this way now; a copy of the one under way if there
+    /// is one. Whether the path lives is asked at a pace of its own.
     pub(super) fn challenge(&mut self, now: Time, rng: &mut Rng, why: Why) -> Token {
-        let fresh = || Probe { token: rng.bytes(), backoff: Backoff::patient(now, &self.rtt), why };
-        let probe = self.probe.get_or_insert_with(fresh);
         if why == Why::Liveness {
-            probe.why = why;
+            self.probe.take_if(|probe| probe.why == Why::Proof);
         }
-        probe.token
+        let rtt = &self.rtt;
+        let probe = self.probe.get_or_insert_with(|| Probe {
+            first: rng.number(),
+            sent: Vec::new(),
+            backoff: match why {
+                Why::Proof => Backoff::patient(now, rtt),
+                Why::Liveness => Backoff::insistent(now, rtt),
+            },
+            why,
+        });
+        if probe.sent.len() < MOST_TOLD_APART {
+            probe.sent.push(now);
+        }
+        probe.backoff.sent(now, rng);
+        let nth = probe.sent.len() as u64 - 1;
+        probe.first.wrapping_add(nth).to_be_bytes()
     }
 
     /// Takes the answer to our challenge, if it is that.
     pub(super) fn answered(&mut self, now: Time, token: &Token) -> bool {
-        let Some(probe) = self.probe.take_if(|probe| probe.token == *token) else { return false };
-        if probe.backoff.copies() <= 1 {
-            self.rtt.sample(now.since(probe.backoff.started()));
+        let nth = |probe: &Probe| u64::from_be_bytes(*token).wrapping_sub(probe.first);
+        let is_ours = |probe: &mut Probe| nth(probe) < probe.sent.len() as u64;
+        let Some(probe) = self.probe.take_if(is_ours) else { return false };
+        let sent = usize::try_from(nth(&probe)).ok().and_then(|nth| probe.sent.get(nth));
+        if let Some(sent) = sent.filter(|_| probe.backoff.copies() as usize == probe.sent.len()) {
+            self.rtt.sample(now.since(*sent));
         }
         true
+    }
+}
+
+impl Probe {
+    /// Whether enough copies have stayed without an answer.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let most = match self.why {
+            Why::Proof => PROBES,
+            Why::Liveness => Backoff::INSISTENT,
+        };
+        self.backoff.copies() >= most
     }
 }
 
@@ -218,11 +254,47 @@ mod tests {
         let mut rng = Rng::from_seed([1; 32]);
         let remote = remotes.note(Time::ZERO, &leg(1), None, None);
         let token = remote.challenge(Time::ZERO, &mut rng, Why::Proof);
-        assert_eq!(remote.challenge(Time::ZERO, &mut rng, Why::Proof), token, "the same again");
         assert!(!remote.answered(Time::ZERO, &[0; 8]));
         let later = Time::ZERO + Duration::from_millis(7);
         assert!(remote.answered(later, &token));
         assert_eq!(remote.rtt.smoothed(), Some(Duration::from_millis(7)));
         assert!(!remote.answered(later, &token), "once");
+    }
+
+    #[test]
+    fn an_answer_tells_which_copy_it_is_to() {
+        let at = |ms| Time::ZERO + Duration::from_millis(ms);
+        let mut rng = Rng::from_seed([1; 32]);
+        for (answered, rtt) in [(0, 300), (1, 50)] {
+            let mut remotes = Remotes::default();
+            let remote = remotes.note(Time::ZERO, &leg(1), None, None);
+            let tokens = [0, 250].map(|ms| remote.challenge(at(ms), &mut rng, Why::Proof));
+            assert_ne!(tokens[0], tokens[1]);
+            assert!(remote.answered(at(300), &tokens[answered]));
+            assert_eq!(remote.rtt.smoothed(), Some(Duration::from_millis(rtt)));
+        }
+    }
+
+    #[test]
+    fn copies_beyond_those_told_apart_prove_and_measure_nothing() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let mut remotes = Remotes::default();
+        let remote = remotes.note(Time::ZERO, &leg(1), None, None);
+        let tokens: Vec<_> =
+            (0..100).map(|_| remote.challenge(Time::ZERO, &mut rng, Why::Proof)).collect();
+        assert!(remote.answered(Time::ZERO, &tokens[99]));
+        assert_eq!(remote.rtt.smoothed(), None);
+    }
+
+    #[test]
+    fn whether_a_path_lives_is_asked_anew_beside_the_question_for_proof() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let mut remotes = Remotes::default();
+        let remote = remotes.note(Time::ZERO, &leg(1), None, None);
+        for _ in 0..2 {
+            remote.challenge(Time::ZERO, &mut rng, Why::Proof);
+        }
+        remote.challenge(Time::ZERO, &mut rng, Why::Liveness);
+        assert_eq!(remote.probe.as_ref().map(|probe| probe.backoff.copies()), Some(1));
     }
 }

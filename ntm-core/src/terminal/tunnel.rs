@@ -178,6 +178,9 @@ impl Tunnel {
         };
         let datagram = session.seal_padded(self.path, self.side, cx.epoch, control, bytes);
         self.emit(cx, leg, control.name(), datagram);
+        if self.is_selected(leg) {
+            self.liveness.spoke(cx.now);
+        }
     }
 
     /// Sends a datagram for the peer by this way; through a relay that does not

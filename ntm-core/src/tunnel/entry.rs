@@ -51,6 +51,7 @@ pub(super) struct Counters {
     received: AtomicU64,
     received_bytes: AtomicU64,
     first_received: AtomicU64,
+    unanswered: AtomicU64,
 }
 
 /// A tunnel's traffic so far.
@@ -66,6 +67,8 @@ pub struct Traffic {
     pub received_bytes: u64,
     /// Counters taken from the present sending key.
     pub key_used: u64,
+    /// When the first capsule was sent since one was accepted.
+    pub unanswered: Option<Time>,
 }
 
 impl Tunnel {
@@ -90,12 +93,18 @@ impl Tunnel {
         self.meter.count(now, bytes);
         self.counters.sent.fetch_add(packets, Ordering::Relaxed);
         self.counters.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.counters.unanswered.load(Ordering::Relaxed) == 0 {
+            self.counters.unanswered.store(now.nanos(), Ordering::Relaxed);
+        }
     }
 
     /// Counts capsules accepted.
     pub fn count_received(&self, now: Time, packets: u64, bytes: u64) {
         self.counters.received.fetch_add(packets, Ordering::Relaxed);
         self.counters.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.counters.unanswered.load(Ordering::Relaxed) != 0 {
+            self.counters.unanswered.store(0, Ordering::Relaxed);
+        }
         if self.counters.first_received.load(Ordering::Relaxed) == 0 {
             self.counters.first_received.store(now.nanos(), Ordering::Relaxed);
         }
@@ -103,10 +112,7 @@ impl Tunnel {
 
     /// When the first capsule was accepted since [`Tunnel::watch_for_first`].
     pub fn first_received(&self) -> Option<Time> {
-        match self.counters.first_received.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Time::from_nanos(nanos)),
-        }
+        stamp(&self.counters.first_received)
     }
 
     /// From now on the next capsule accepted is the first.
@@ -123,6 +129,15 @@ impl Tunnel {
             received: load(&self.counters.received),
             received_bytes: load(&self.counters.received_bytes),
             key_used: self.state().send.as_ref().map_or(0, |key| key.used()),
+            unanswered: stamp(&self.counters.unanswered),
         }
+    }
+}
+
+/// The time in there, or 0 for none.
+fn stamp(nanos: &AtomicU64) -> Option<Time> {
+    match nanos.load(Ordering::Relaxed) {
+        0 => None,
+        nanos => Some(Time::from_nanos(nanos)),
     }
 }

@@ -165,6 +165,7 @@ pub(super) fn control() -> impl Strategy<Value = Control> {
         probe().prop_map(|(epoch, token)| Control::Challenge { epoch, token }),
         probe().prop_map(|(epoch, token)| Control::ChallengeResponse { epoch, token }),
         Just(Control::KeepAlive),
+        Just(Control::Report),
         Just(Control::Close),
     ]
 }

@@ -103,7 +103,7 @@ fn whole_handshakes() {
 #[test]
 fn control_messages() {
     let vectors = check::<MessageVector>("control.json");
-    assert_eq!(first_bytes(&vectors, 0xff), (1..=6).collect(), "every type");
+    assert_eq!(first_bytes(&vectors, 0xff), (1..=7).collect(), "every type");
 }
 
 #[test]

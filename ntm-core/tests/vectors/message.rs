@@ -114,6 +114,7 @@ enum Message {
     },
     TunnelKeepAlive {},
     Close {},
+    Report {},
     RegistrationRequest {
         request: Bytes<8>,
         epoch: Bytes<8>,
@@ -462,6 +463,7 @@ impl Message {
             }
             Self::TunnelKeepAlive {} => Control::KeepAlive,
             Self::Close {} => Control::Close,
+            Self::Report {} => Control::Report,
             _ => return None,
         })
     }

@@ -134,6 +134,13 @@ impl Node {
         if self.waiting.look.take_if(|at| *at <= now).is_some() {
             self.look(now).await;
         }
+        if let Some(terminal) = &mut self.machines.terminal {
+            for path in terminal.depending_on_traffic(now).collect::<Vec<_>>() {
+                if let Some(tunnel) = self.table.get(&path) {
+                    terminal.handle_traffic(now, &path, tunnel.traffic());
+                }
+            }
+        }
         self.machines.handle_timeout(now);
     }
 

@@ -3,6 +3,7 @@
 mod contest;
 mod coordinator;
 mod handshakes;
+mod liveness;
 mod overlap;
 mod peer;
 mod proof;

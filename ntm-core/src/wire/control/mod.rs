@@ -43,6 +43,8 @@ pub enum Control {
     KeepAlive,
     /// "I am leaving" (6).
     Close,
+    /// "Your packets arrive", from an end that has none of its own to send (7).
+    Report,
 }
 
 const TUNNEL_REQUEST: u8 = 1;
@@ -51,6 +53,7 @@ const CHALLENGE: u8 = 3;
 const CHALLENGE_RESPONSE: u8 = 4;
 const KEEP_ALIVE: u8 = 5;
 const CLOSE: u8 = 6;
+const REPORT: u8 = 7;
 
 impl Control {
     /// The plaintext.
@@ -75,6 +78,7 @@ impl Control {
             }
             Self::KeepAlive => out.push(KEEP_ALIVE),
             Self::Close => out.push(CLOSE),
+            Self::Report => out.push(REPORT),
         }
         out
     }
@@ -96,6 +100,7 @@ impl Control {
             }
             KEEP_ALIVE => Ok(Self::KeepAlive),
             CLOSE => Ok(Self::Close),
+            REPORT => Ok(Self::Report),
             other => Err(WireError::Kind(other)),
         }
     }
@@ -109,6 +114,7 @@ impl Control {
             Self::ChallengeResponse { .. } => "Challenge Response",
             Self::KeepAlive => "Keep-alive",
             Self::Close => "Close",
+            Self::Report => "Report",
         }
     }
 }
