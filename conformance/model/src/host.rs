@@ -208,10 +208,8 @@ impl Host {
                 }
             }
             Machine::Relay(relay, forwards) => {
-                let envelope = Envelope::parse(bytes).ok().filter(|envelope| {
-                    let kinds = [Kind::Capsule, Kind::Control, Kind::Handshake1, Kind::Handshake2];
-                    kinds.contains(&envelope.kind)
-                });
+                let envelope = Envelope::parse(bytes).ok();
+                let envelope = envelope.filter(|envelope| envelope.kind.is_handed_on());
                 let verdict = envelope.and_then(|envelope| {
                     forwards.apply(now, ForwardInput::Datagram(leg, envelope, bytes.len()))
                 });

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use ntm_core::address::{Leg, LocalPin, TransportId};
 use ntm_core::coordinator::{Coordinator, CoordinatorEvent};
+use ntm_core::id::PathId;
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::memory::MemoryRegistry;
 use ntm_core::plugin::{Plan, PlanRequest, Record, Route};
@@ -78,7 +79,7 @@ pub struct Host {
     carrier: Carrier,
     forwards: ForwardTable,
     decide: fn(&PlanRequest) -> Plan,
-    traffic: Vec<(ntm_core::id::PathId, Traffic)>,
+    traffic: Vec<(PathId, Traffic)>,
 }
 
 /// Signalling that a host's machines sent.
@@ -207,7 +208,7 @@ impl Host {
     }
 
     /// Packets and bytes that the relay has forwarded for a path.
-    pub fn forwarded(&self, path: &ntm_core::id::PathId) -> (u64, u64) {
+    pub fn forwarded(&self, path: &PathId) -> (u64, u64) {
         self.forwards.reader().take().forwarded(path).unwrap_or_default()
     }
 
@@ -268,11 +269,7 @@ impl Host {
         let Ok(envelope) = Envelope::parse(datagram) else {
             return self.strange(now, &leg, datagram);
         };
-        let is_paths = matches!(
-            envelope.kind,
-            Kind::Capsule | Kind::Control | Kind::Handshake1 | Kind::Handshake2
-        );
-        if is_paths {
+        if envelope.kind.is_handed_on() {
             let verdict =
                 self.forwards.reader().take().verdict(now, &leg, &envelope, datagram.len());
             match verdict {
@@ -280,7 +277,7 @@ impl Host {
                 Verdict::Drop => return,
                 Verdict::Exhausted => {
                     if let Some(relay) = &mut self.roles.relay {
-                        relay.handle_exhausted(ntm_core::id::PathId::from_bytes(envelope.id));
+                        relay.handle_exhausted(PathId::from_bytes(envelope.id));
                     }
                     return;
                 }
@@ -297,7 +294,14 @@ impl Host {
                     terminal.handle_seen(now, &seen.path, &seen.leg, seen.epoch_low);
                 }
             }
+            let notice = self.carrier.take_notice();
+            out.extend(notice.map(|notice| (from, notice.emit())));
             return;
+        }
+        let path = PathId::from_bytes(envelope.id);
+        if envelope.kind == Kind::Control && !self.carrier.knows(&path) {
+            let notice = self.carrier.notice(now, datagram);
+            out.extend(notice.map(|notice| (from, notice.emit())));
         }
         self.strange(now, &leg, datagram);
     }

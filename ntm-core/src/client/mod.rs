@@ -15,11 +15,11 @@ use std::time::Duration;
 use crate::Time;
 use crate::address::{Candidate, Leg, LocalPin};
 use crate::id::{Epoch, SessionId};
-use crate::machine::{Backoff, Context, Node, Rtt, SignalSession, SignalTrace};
+use crate::machine::{Backoff, Context, Hint, Node, Rtt, SignalSession, SignalTrace, Spoken};
 use crate::plugin::MemberRole;
 use crate::wire::{
     Cookie, Handshake2, Header, PathRef, Refusal, RegistrationRequest, RegistrationResponse,
-    RequestId, Signal, SignalBody, Token,
+    RequestId, Signal, SignalBody, Token, UnknownSession,
 };
 
 /// Copies of a registration for the family by which it has not been answered.
@@ -56,6 +56,8 @@ pub(crate) struct Client {
     registered: Option<Registered>,
     rtt: Rtt,
     unreachable: bool,
+    /// What we have said lately.
+    spoken: Spoken,
 }
 
 /// A registration under way.
@@ -126,6 +128,7 @@ impl Client {
             registered: None,
             rtt: Rtt::default(),
             unreachable: false,
+            spoken: Spoken::default(),
         }
     }
 
@@ -251,6 +254,7 @@ impl Client {
         let sealed = self.session.as_mut().and_then(|session| session.seal(cx.epoch, signal));
         match sealed {
             Some(datagram) => {
+                self.spoken.note(cx.now, &datagram);
                 cx.out.send(leg, signal.body.name(), datagram);
                 true
             }
@@ -287,6 +291,22 @@ impl Client {
             // The coordinator may have restarted and lost the session.
             self.begin_handshake_unless_under_way(cx);
         }
+    }
+
+    /// Somebody says that the coordinator knows no session with us: if it answers
+    /// what we said, it has restarted.
+    pub(crate) fn handle_unknown<E: From<SignalTrace>>(
+        &mut self,
+        cx: &mut Context<'_, E>,
+        leg: &Leg,
+        notice: &UnknownSession,
+    ) -> Option<ClientEvent> {
+        if self.attempt.is_some() || self.spoken.hint(cx.now, &notice.seal) != Hint::Ours {
+            return None;
+        }
+        cx.out.received(leg, "Unknown Session", UnknownSession::LEN);
+        self.begin_handshake(cx);
+        Some(ClientEvent::RegistrationDue)
     }
 
     fn begin_handshake_unless_under_way<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {

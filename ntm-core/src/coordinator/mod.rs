@@ -34,9 +34,10 @@ use members::{Members, Station};
 use sessions::Sessions;
 
 use crate::address::{Leg, Prefix, Vips};
-use crate::id::{NodeName, Salt};
+use crate::id::{NodeName, Salt, SessionId};
 use crate::machine::{Effect, EffectId, Effects, Gate, Node, Outbox, Outcome, Timers};
 use crate::plugin::NodeRecord;
+use crate::tunnel::Strays;
 use crate::wire::{Handshake1, Header, Kind, Refusal, Signal, SignalBody};
 use crate::{Rng, Time};
 
@@ -53,6 +54,7 @@ pub struct Coordinator {
     quarantine: Vec<(Vips, u64)>,
     tickets: u64,
     gate: Gate,
+    strays: Strays,
     effects: Effects<Why>,
     timers: Timers<Timer>,
     out: Outbox<CoordinatorEvent>,
@@ -134,6 +136,7 @@ impl Coordinator {
             quarantine: Vec::new(),
             tickets: 0,
             gate,
+            strays: Strays::default(),
             effects,
             timers: Timers::default(),
             out: Outbox::default(),
@@ -158,6 +161,10 @@ impl Coordinator {
             }
             Kind::Signalling => {
                 let header = Header::parse(datagram).ok()?;
+                if !self.sessions.knows(&SessionId(header.envelope.id)) {
+                    self.tell_stray(now, leg, datagram);
+                    return None;
+                }
                 let (station, signal) = self.open(now, leg, &header, datagram)?;
                 self.handle_signal(now, station, leg, signal);
             }
@@ -171,6 +178,13 @@ impl Coordinator {
             | Kind::Punch => return None,
         }
         Some(())
+    }
+
+    /// A node speaks in a session of before we started, or a stranger.
+    fn tell_stray(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
+        if let Some(notice) = self.strays.answer(now, datagram).filter(|_| self.domain.is_some()) {
+            self.out.send(leg.back(), "Unknown Session", notice.emit());
+        }
     }
 
     fn handle_signal(&mut self, now: Time, station: Station, leg: &Leg, signal: Signal) {

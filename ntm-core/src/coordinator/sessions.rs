@@ -62,6 +62,11 @@ impl Sessions {
         }
     }
 
+    /// Whether there is such a session.
+    pub(super) fn knows(&self, id: &SessionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     /// The datagram that says this in a session.
     pub(super) fn seal(&mut self, id: &SessionId, signal: &Signal) -> Option<Vec<u8>> {
         self.by_id.get_mut(id)?.session.seal(Epoch::default(), signal)

@@ -21,6 +21,7 @@ mod gate;
 mod outbox;
 mod rtt;
 mod session;
+mod spoken;
 mod timers;
 mod trace;
 
@@ -32,5 +33,6 @@ pub(crate) use gate::{Admission, Gate};
 pub(crate) use outbox::{Effects, Outbox};
 pub(crate) use rtt::Rtt;
 pub(crate) use session::SignalSession;
+pub(crate) use spoken::{Hint, Spoken};
 pub(crate) use timers::Timers;
 pub use trace::{Sent, SignalTrace};

@@ -27,7 +27,7 @@ use crate::plugin::{MemberRole, Route, Snapshot};
 use crate::surroundings::{Surroundings, Verdict as Look};
 use crate::wire::{
     Bind, BindAck, BindStatus, Cookie, Envelope, Handshake2, Header, Kind, RegistrationResponse,
-    RelayDirection, RelayId, Signal, SignalBody, Token,
+    RelayDirection, RelayId, Signal, SignalBody, Token, UnknownSession,
 };
 use crate::{Rng, Time};
 
@@ -154,12 +154,15 @@ impl Relay {
                 });
                 self.handle_client_event(now, event);
             }
-            Kind::Capsule
-            | Kind::Control
-            | Kind::Handshake1
-            | Kind::BindAck
-            | Kind::UnknownSession
-            | Kind::Punch => {}
+            Kind::UnknownSession => {
+                let Ok(notice) = UnknownSession::parse(datagram) else { return };
+                if self.client.session().is_some_and(|session| session.0 == notice.id) {
+                    let event =
+                        self.with_client(now, |client, cx| client.handle_unknown(cx, leg, &notice));
+                    self.handle_client_event(now, event);
+                }
+            }
+            Kind::Capsule | Kind::Control | Kind::Handshake1 | Kind::BindAck | Kind::Punch => {}
         }
         self.settle();
     }

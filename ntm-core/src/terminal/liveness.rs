@@ -163,7 +163,7 @@ impl Tunnel {
         due.is_some_and(|at| at <= now)
     }
 
-    fn ask_for_life(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn ask_for_life(&mut self, cx: &mut Cx<'_>) {
         if let Some(selected) = self.selected {
             self.liveness.waiting = None;
             self.probe(cx, &selected.leg, Why::Liveness);

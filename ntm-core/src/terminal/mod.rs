@@ -7,7 +7,8 @@
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
-//!   `recovery`, `upgrade`, `width` (how large a packet passes).
+//!   `recovery`, `unknown` (who has forgotten us), `upgrade`, `width` (how large a
+//!   packet passes).
 //! - `overlap`: two links at once, and which of them to use.
 //! - `pins`: the keys that were first seen for names.
 
@@ -29,6 +30,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod unknown;
 mod update;
 mod upgrade;
 mod width;
@@ -59,6 +61,7 @@ use crate::tunnel::{TableEvent, Traffic};
 use crate::wire::{
     BindAck, Control, Cookie, Envelope, Handshake1, Handshake2, Header, Kind, PathRef,
     RegistrationRequest, RegistrationResponse, RequestId, RoleTag, Signal, SignalBody, Target,
+    UnknownSession,
 };
 use crate::{Rng, Time};
 
@@ -342,7 +345,19 @@ impl Terminal {
                 });
                 self.handle_client_event(now, event);
             }
-            Kind::Capsule | Kind::Bind | Kind::UnknownSession | Kind::Punch => {}
+            Kind::UnknownSession => {
+                let Ok(notice) = UnknownSession::parse(datagram) else { return };
+                if self.client.session().is_some_and(|session| session.0 == notice.id) {
+                    let event =
+                        self.with_client(now, |client, cx| client.handle_unknown(cx, leg, &notice));
+                    self.handle_client_event(now, event);
+                } else {
+                    self.with_tunnel(now, &path, |tunnel, cx| {
+                        tunnel.handle_unknown(cx, leg, &notice.seal);
+                    });
+                }
+            }
+            Kind::Capsule | Kind::Bind | Kind::Punch => {}
         }
         self.settle(now);
     }

@@ -203,6 +203,17 @@ impl Tunnel {
         }
     }
 
+    /// The relay at the other end of this leg, if one listens there, seems to have
+    /// forgotten us: the next datagram through it tells it, and so do we.
+    pub(super) fn bind_anew(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
+        let at = self.relays.iter().position(|relay| relay.leg.same_remote(leg));
+        if let Some(at) = at.filter(|at| self.relays[*at].is_usable()) {
+            self.relays[at].token = None;
+            self.relays[at].state = Binding::Idle;
+            self.ask(cx, at, None);
+        }
+    }
+
     /// The relay, if one listens at the other end of this leg.
     pub(super) fn relay_at(&self, leg: &Leg) -> Option<RelayId> {
         self.relays.iter().find(|relay| relay.listens_at(leg)).map(RelayUse::relay)

@@ -16,7 +16,7 @@ use super::upgrade::Upgrade;
 use crate::Time;
 use crate::address::{Leg, LocalPin, Vips};
 use crate::id::{Epoch, PathId, Side};
-use crate::machine::Rtt;
+use crate::machine::{Rtt, Spoken};
 use crate::tunnel::{Pointing, Proof, TableEvent};
 use crate::wire::{Control, PathRef, PeerInfo};
 
@@ -57,6 +57,8 @@ pub(super) struct Tunnel {
     pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
     pub(super) recovery: Recovery,
+    /// What we have said lately.
+    pub(super) spoken: Spoken,
     /// When a move last earned credit beyond the bound for unproved addresses.
     pub(super) credited: Option<Time>,
     /// When the coordinator was last asked on this tunnel's behalf.
@@ -109,6 +111,7 @@ impl Tunnel {
             ping: None,
             liveness: Liveness::new(now),
             recovery: Recovery::default(),
+            spoken: Spoken::default(),
             credited: None,
             asked_direction: None,
             rebuilding: None,
@@ -177,6 +180,7 @@ impl Tunnel {
             return;
         };
         let datagram = session.seal_padded(self.path, self.side, cx.epoch, control, bytes);
+        self.spoken.note(cx.now, &datagram);
         self.emit(cx, leg, control.name(), datagram);
         if self.is_selected(leg) {
             self.liveness.spoke(cx.now);

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::capsule::{CAPSULE_OVERHEAD, OpenError, seal_with};
 use super::entry::{State, Tunnel};
 use super::hold::Hold;
+use super::strays::Strays;
 use super::table::TableReader;
 use crate::Time;
 use crate::address::Leg;
 use crate::id::PathId;
 use crate::packet::{Ecn, Flow, SuperPacket, decapsulate, encapsulate, mark, too_big};
-use crate::wire::{HEADER, Header};
+use crate::wire::{HEADER, Header, UnknownSession};
 
 /// The same missing tunnel is reported this often.
 const MISS_EVERY: Duration = Duration::from_millis(100);
@@ -25,6 +26,9 @@ pub struct Carrier {
     tunnels: TableReader,
     hold: Hold,
     missed: Vec<(IpAddr, Time)>,
+    strays: Strays,
+    /// What to tell the sender of the last run.
+    notice: Option<UnknownSession>,
     dropped: Dropped,
     dscp: Dscp,
     /// For segments that are held or answered one by one.
@@ -127,6 +131,8 @@ impl Carrier {
             tunnels,
             hold: Hold::default(),
             missed: Vec::new(),
+            strays: Strays::default(),
+            notice: None,
             dropped: Dropped::default(),
             dscp,
             scratch: Vec::new(),
@@ -307,6 +313,7 @@ impl Carrier {
         let path = PathId::from_bytes(first.envelope.id);
         let Some(tunnel) = tunnels.by_path(&path) else {
             self.dropped.no_key += count;
+            self.notice = self.strays.answer(now, &capsules[..stride.min(capsules.len())]);
             return None;
         };
         let state = tunnel.state();
@@ -314,7 +321,11 @@ impl Carrier {
         let (mut packets, mut bytes, mut seen) = (0, 0, None);
         for capsule in capsules.chunks_mut(stride.max(1)) {
             let outer = capsule.len() as u64;
+            let without_key = self.dropped.no_key;
             let Some((packet, newest)) = self.open(tunnel, &state, outer_ecn, capsule) else {
+                if self.dropped.no_key > without_key {
+                    self.notice = self.strays.answer(now, capsule).or(self.notice);
+                }
                 continue;
             };
             packets += 1;
@@ -366,6 +377,17 @@ impl Carrier {
             }
         }
         Some((opened.packet, opened.newest.then(|| header.epoch_low())))
+    }
+
+    /// What the sender of the capsules is to be told that were handed in last: that
+    /// they belong to no session.
+    pub fn take_notice(&mut self) -> Option<UnknownSession> {
+        self.notice.take()
+    }
+
+    /// What the sender of a datagram is to be told for which there is no tunnel.
+    pub fn notice(&mut self, now: Time, datagram: &[u8]) -> Option<UnknownSession> {
+        self.strays.answer(now, datagram)
     }
 
     /// Whether there is a tunnel of this Path ID.
@@ -705,6 +727,32 @@ mod tests {
         mn.point(2, Proof::Proved, 1400);
         let sent = mn.carrier.outbound(Time::ZERO, &packet(7, 2, b""), &mut Vec::new());
         assert_eq!(sent, Outbound::Dropped);
+    }
+
+    #[test]
+    fn who_sends_into_no_session_is_told_the_seal_of_what_came() {
+        let mut mn = End::with_keys(1);
+        mn.point(2, Proof::Proved, 1400);
+        let mut capsule = Vec::new();
+        mn.carrier.outbound(Time::ZERO, &packet(1, 2, b"hello"), &mut capsule);
+        let seal = *capsule.last_chunk().unwrap();
+        let told = UnknownSession { id: [1; 16], side: Side::Higher, seal };
+        let keyless = End::new(2);
+        let mut forgetful = End::new(2);
+        forgetful.table.apply(Time::ZERO, &TableEvent::Remove { path: PATH });
+        for mut cn in [keyless, forgetful] {
+            for told in [Some(told), None] {
+                let mut capsule = capsule.clone();
+                let dropped = cn.carrier.inbound(Time::ZERO, &leg(1), 0, &mut capsule);
+                assert_eq!(dropped, Inbound::Dropped);
+                assert_eq!(cn.carrier.take_notice(), told, "once");
+                assert_eq!(cn.carrier.take_notice(), None);
+            }
+        }
+        let mut cn = End::with_keys(2);
+        *capsule.last_mut().unwrap() ^= 1;
+        cn.carrier.inbound(Time::ZERO, &leg(1), 0, &mut capsule);
+        assert_eq!((cn.carrier.dropped().forged, cn.carrier.take_notice()), (1, None));
     }
 
     #[test]

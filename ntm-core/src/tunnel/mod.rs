@@ -24,6 +24,7 @@ mod keys;
 mod loom;
 pub mod publish;
 mod replay;
+mod strays;
 mod table;
 
 pub use batch::{Batch, addressed};
@@ -37,4 +38,5 @@ pub use hash::KeyedHash;
 pub use hold::{Held, Hold};
 pub use keys::{ReceiveKey, SendKey};
 pub use replay::{Replay, Window};
+pub(crate) use strays::Strays;
 pub use table::{Direction, Table, TableEvent, TableReader, Tunnels};

@@ -30,7 +30,7 @@ pub enum Kind {
     BindAck = 7,
     /// Between a node and its coordinator.
     Signalling = 8,
-    /// Reserved: "I know no such session".
+    /// "I know no session that this belongs to".
     UnknownSession = 9,
     /// Opens a NAT or firewall on its way out and is ignored where it arrives.
     Punch = 10,
@@ -97,6 +97,18 @@ impl Kind {
         }
         let number = first & 0xf;
         Self::ALL.into_iter().find(|kind| *kind as u8 == number).ok_or(WireError::Kind(number))
+    }
+
+    /// Whether relays hand it on, between the two bound ends of a pair.
+    pub fn is_handed_on(self) -> bool {
+        match self {
+            Self::Capsule
+            | Self::Control
+            | Self::Handshake1
+            | Self::Handshake2
+            | Self::UnknownSession => true,
+            Self::Cookie | Self::Bind | Self::BindAck | Self::Signalling | Self::Punch => false,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod hello;
 mod punch;
 mod signal;
 mod ticket;
+mod unknown;
 
 #[cfg(test)]
 mod arbitrary;
@@ -38,6 +39,8 @@ pub use signal::{
     SignalBody, Target,
 };
 pub use ticket::{RelayId, TICKET, Ticket};
+pub use unknown::UnknownSession;
+pub(crate) use unknown::seal_of;
 
 /// The UDP port of every role, unless configured otherwise.
 pub const PORT: u16 = 4330;

@@ -13,7 +13,7 @@ use ntm_core::wire::{
     Handshake1, Handshake2, Header, Kind, NodeHello, PathRef, PeerInfo, Punch, Reason, Refusal,
     RegistrationRequest, RegistrationResponse, RelayDirection, RelayGrant, RelayId, RequestId,
     RoleTag, RouteDirection, Signal, SignalBody, Target, Ticket, TunnelAnswer, TunnelHello,
-    TunnelRequest, TunnelResponse, WireError,
+    TunnelRequest, TunnelResponse, UnknownSession, WireError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,11 @@ enum Message {
     Punch {
         path: PathId,
         lower: bool,
+    },
+    UnknownSession {
+        id: Bytes<16>,
+        lower: bool,
+        seal: Bytes<16>,
     },
     #[serde(rename = "handshake_1")]
     Handshake1 {
@@ -332,6 +337,10 @@ impl Message {
                 let punch = Punch { path, side: side(lower) };
                 let envelope = Envelope::new(Kind::Punch, side(lower), *path.as_bytes());
                 both(&envelope, punch.emit(), Envelope::parse, bytes)
+            }
+            Self::UnknownSession { id, lower, seal } => {
+                let notice = UnknownSession { id: id.0, side: side(lower), seal: seal.0 };
+                both(&notice, notice.emit(), UnknownSession::parse, bytes)
             }
             Self::Handshake1 { role, id, lower, cookie, noise } => {
                 let (id, cookie, noise) = (id.0, cookie.0, noise.0);

@@ -9,7 +9,7 @@ use ntm_core::id::PathId;
 use ntm_core::plugin::{Addr, Lane, RxSlot, TxPacket};
 use ntm_core::relay::{Forwards, Verdict};
 use ntm_core::tunnel::addressed;
-use ntm_core::wire::{Envelope, Kind};
+use ntm_core::wire::{Envelope, Kind, UnknownSession};
 
 use super::outgoing::send;
 use super::{Broken, SLOT, Worker};
@@ -144,11 +144,7 @@ impl Worker {
         let is_capsule = envelope.kind == Kind::Capsule;
         let taken = if is_capsule { alike(data, stride) } else { first };
         let data = &mut data[..taken];
-        if matches!(
-            envelope.kind,
-            Kind::Capsule | Kind::Control | Kind::Handshake1 | Kind::Handshake2
-        ) && !forwards.is_empty()
-        {
+        if envelope.kind.is_handed_on() && !forwards.is_empty() {
             let mut is_ours = false;
             forwards.verdicts(now, leg, &envelope, taken, stride, |bytes, verdict| match verdict {
                 Verdict::To(to) => {
@@ -173,19 +169,46 @@ impl Worker {
                 if let Some(seen) = seen {
                     self.mailbox.seen(seen);
                 }
+                if let Some(notice) = self.carrier.take_notice() {
+                    self.tell(leg, &notice);
+                }
                 return (taken, false);
             }
-            // Nobody acts on these.
-            Kind::Punch | Kind::UnknownSession => return (taken, false),
+            // Nobody acts on it.
+            Kind::Punch => return (taken, false),
             Kind::Signalling => self.mailbox.knows(&envelope.id),
-            Kind::Control | Kind::BindAck | Kind::Handshake2 => {
+            Kind::BindAck | Kind::Handshake2 => {
                 self.carrier.knows(&PathId::from_bytes(envelope.id))
+            }
+            Kind::Control => {
+                let known = self.carrier.knows(&PathId::from_bytes(envelope.id));
+                if !known && let Some(notice) = self.carrier.notice(now, data) {
+                    self.tell(leg, &notice);
+                    return (taken, false);
+                }
+                known
+            }
+            Kind::UnknownSession => {
+                let path = PathId::from_bytes(envelope.id);
+                if !self.carrier.knows(&path) && !self.mailbox.knows(&envelope.id) {
+                    return (taken, false);
+                }
+                true
             }
             Kind::Bind => forwards.knows(&PathId::from_bytes(envelope.id)),
             Kind::Handshake1 | Kind::Cookie => false,
         };
         self.mailbox.post(known, *leg, data);
         (taken, true)
+    }
+
+    /// Tells who sent by this way that we know no session for it.
+    fn tell(&mut self, leg: &Leg, notice: &UnknownSession) {
+        if let Some(lane) = self.lanes.transports.get(usize::from(leg.transport.0)) {
+            let datagram = notice.emit();
+            let packet = addressed(&leg.back(), &datagram, 0);
+            self.stats.send_errors += send(&**lane, std::iter::once(packet));
+        }
     }
 
     /// Sends on what is for others.

@@ -94,8 +94,22 @@ fn is_ignored(pair: &mut Pair, host: HostId, from: SocketAddr, datagram: &[u8]) 
         pair.world.inject(host, from, datagram);
         return before == shown(pair, host);
     }
-    let before = state(pair, host);
+    let (before, visible) = (state(pair, host), shown(pair, host));
+    let tapped = pair.world.net.tap.replace(Vec::new());
     pair.world.inject(host, from, datagram);
+    let seen = pair.world.net.tap.take().unwrap_or_default();
+    let is_notice = |seen: &Observed| {
+        Kind::of(&seen.datagram) == Ok(Kind::UnknownSession)
+            && seen.to == from
+            && seen.datagram.len() < datagram.len()
+    };
+    // That he is told so is remembered for a moment.
+    let is_told = seen.len() == 1 && seen.iter().all(is_notice);
+    pair.world.net.tap = tapped.map(|before| [before, seen].concat());
+    if is_told && Kind::of(datagram) == Ok(Kind::Signalling) {
+        let (terminal, coordinator, sent) = shown(pair, host);
+        return (terminal, coordinator, sent - 1) == visible;
+    }
     before == state(pair, host)
 }
 

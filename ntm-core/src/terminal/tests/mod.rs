@@ -10,6 +10,7 @@ mod proof;
 mod recovery;
 mod registration;
 mod relay;
+mod unknown;
 mod width;
 
 use std::net::SocketAddr;
