@@ -14,7 +14,16 @@ const CLOCK: ClockId = ClockId::Monotonic;
 
 /// Now.
 pub fn now() -> Time {
-    let time = clock_gettime(CLOCK);
+    read(CLOCK)
+}
+
+/// The same by a clock that stops while the machine sleeps.
+pub fn awake() -> Time {
+    read(ClockId::Monotonic)
+}
+
+fn read(clock: ClockId) -> Time {
+    let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     Time::from_nanos(seconds * 1_000_000_000 + nanos)

@@ -254,6 +254,17 @@ impl Host {
         }
     }
 
+    /// Does what waking up makes a driver do.
+    pub(crate) fn wake(&mut self, now: Time) {
+        self.look(now);
+        if let Some(terminal) = &mut self.roles.terminal {
+            terminal.handle_wake(now);
+        }
+        if let Some(relay) = &mut self.roles.relay {
+            relay.handle_wake(now);
+        }
+    }
+
     /// A datagram arrives: forwarded, opened, or for one of the machines.
     pub(crate) fn arrive(
         &mut self,

@@ -245,7 +245,11 @@ impl World {
     /// A host wakes up, where it is now.
     pub fn wake(&mut self, id: HostId) {
         self.hosts[id.0].set_asleep(false);
-        self.look(id);
+        if self.hosts[id.0].is_up() {
+            let now = self.hosts[id.0].clock(self.now);
+            self.hosts[id.0].wake(now);
+            self.settle(id);
+        }
     }
 
     /// Whether the coordinator runs and has read its registry.

@@ -143,3 +143,31 @@ fn what_liveness_costs_is_bounded_and_nothing_while_nobody_talks() {
         assert_eq!(signalled(&pair), before, "{usage:?}: nobody talks");
     }
 }
+
+/// How long packets of one end have not reached the other, which says nothing.
+fn until_heard(pair: &mut Pair, from: HostId, to: HostId) -> Duration {
+    let (since, before) = (pair.world.now(), pair.world.host(to).received.len());
+    while pair.world.host(to).received.len() == before {
+        pair.world.send(from, to, b"data");
+        pair.world.run_for(MS);
+        assert!(pair.world.now().since(since) < Duration::from_secs(2), "not at once");
+    }
+    pair.world.now().since(since)
+}
+
+#[test]
+fn who_wakes_up_is_reachable_at_once() {
+    for row in [2, 4] {
+        let mut pair = talking(row, 7);
+        pair.world.sleep(pair.mn);
+        // Its NAT forgets it, long before any timer would say something again.
+        pair.nat(0).forget();
+        pair.world.run_for(Duration::from_secs(5));
+        pair.world.wake(pair.mn);
+        pair.world.run_for(50 * MS);
+        let (mn, cn) = (pair.mn, pair.cn);
+        let silent = until_heard(&mut pair, cn, mn);
+        assert!(silent < 100 * MS, "row {row}: {silent:?}");
+        assert!(pair.talks());
+    }
+}

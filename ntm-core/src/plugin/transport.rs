@@ -50,8 +50,8 @@ pub trait Transport: Send + Sync {
     fn max_payload(&self, to: SocketAddr) -> Option<usize>;
 
     /// Makes the transport work again after it went silent: new sockets on the
-    /// same port, new connections. Lanes and descriptors stay valid. For programs
-    /// that embed it; a node does not call it by itself yet.
+    /// same port, new connections. Lanes and descriptors stay valid.
+    /// Called once a minute at most.
     ///
     /// # Errors
     /// The old state is kept where that is possible.

@@ -130,6 +130,15 @@ impl Relay {
         }
     }
 
+    /// The machine has slept, and its addresses have been looked at since: the
+    /// coordinator learns that we are back.
+    pub fn handle_wake(&mut self, now: Time) {
+        if !self.client.is_registering() {
+            self.register(now);
+        }
+        self.settle();
+    }
+
     /// A datagram that arrived by `leg` and that no worker has forwarded.
     pub fn handle_datagram(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
         let Ok(envelope) = Envelope::parse(datagram) else { return };

@@ -7,8 +7,8 @@
 //! - `tunnel`: one tunnel, cut by concern again: `setup` (handshakes),
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
-//!   `recovery`, `unknown` (who has forgotten us), `upgrade`, `width` (how large a
-//!   packet passes).
+//!   `recovery`, `unknown` (who has forgotten us), `upgrade`, `wake`, `width` (how
+//!   large a packet passes).
 //! - `overlap`: two links at once, and which of them to use.
 //! - `pins`: the keys that were first seen for names.
 
@@ -33,6 +33,7 @@ mod tunnel;
 mod unknown;
 mod update;
 mod upgrade;
+mod wake;
 mod width;
 
 pub use config::{Mode, TerminalConfig};

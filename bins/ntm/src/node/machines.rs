@@ -125,6 +125,16 @@ impl Machines {
         }
     }
 
+    /// The machine has slept.
+    pub(crate) fn handle_wake(&mut self, now: Time) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.handle_wake(now);
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.handle_wake(now);
+        }
+    }
+
     /// The next output of any machine. Changes of tables come before the
     /// datagrams that rely on them.
     pub(crate) fn poll(&mut self) -> Option<Output> {

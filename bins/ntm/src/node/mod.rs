@@ -16,6 +16,8 @@ mod peers;
 mod ping;
 mod run;
 mod serve;
+mod silence;
+mod sleep;
 mod status;
 #[cfg(test)]
 mod tests;

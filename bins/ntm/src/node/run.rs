@@ -13,7 +13,7 @@ use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot};
 use ntm_core::relay::RelayEvent;
-use ntm_core::terminal::{TerminalCommand, TerminalEvent};
+use ntm_core::terminal::{Cause, Phase, TerminalCommand, TerminalEvent};
 use ntm_core::tunnel::{Traffic, addressed};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -25,6 +25,8 @@ use super::control::{Call, Response};
 use super::machines::{Asker, Output};
 use super::overlap::Overlap;
 use super::ping::Ping;
+use super::silence::Silence;
+use super::sleep::Sleep;
 use super::{Node, log};
 use crate::clock;
 use crate::config::Problem;
@@ -38,6 +40,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const ROUTES_AGAIN: Duration = Duration::from_millis(500);
 /// A watcher that takes longer is not waited for.
 const WATCHER_PATIENCE: Duration = Duration::from_millis(500);
+/// Sockets are made in less than a millisecond.
+const TRANSPORT_PATIENCE: Duration = Duration::from_secs(1);
 /// An interface is set up in milliseconds; meanwhile nothing else is heard.
 const INTERFACE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often tunnels with traffic are looked after,
@@ -51,6 +55,7 @@ pub(crate) struct Waiting {
     pub(super) pings: Vec<Ping>,
     pub(super) members: Changes,
     pub(super) look: Option<Time>,
+    pub(super) silence: Silence,
     /// Questions about routes that the watcher could not answer yet.
     pub(super) unanswered: Vec<(Asker, EffectId, Vec<IpAddr>)>,
     traffic: BTreeMap<PathId, Traffic>,
@@ -74,11 +79,20 @@ impl Node {
         let mut stop = pin!(stop);
         let started = clock::now();
         self.look(started).await;
+        let mut asleep = Sleep::new(started, clock::awake());
         let mut tick = pin!(sleep(TRAFFIC));
+        asleep.expect(started + TRAFFIC);
         let result = loop {
             match self.turn(&mut called, tick.as_mut(), stop.as_mut()).await {
                 Turn::End(result) => break result,
-                Turn::Tick(next) => tick.set(sleep(next)),
+                Turn::Tick(next) => {
+                    if let Some(slept) = asleep.check(clock::now(), clock::awake()) {
+                        self.woke(slept).await;
+                    }
+                    self.look_after_transports(clock::now()).await;
+                    asleep.expect(clock::now() + next);
+                    tick.set(sleep(next));
+                }
                 Turn::Done => {}
             }
         };
@@ -126,6 +140,30 @@ impl Node {
             }
         }
         Turn::Done
+    }
+
+    /// The machine has slept: what is known of the network and of others is asked
+    /// anew, whatever timers say.
+    async fn woke(&mut self, slept: Duration) {
+        info!(?slept, "the machine has slept");
+        self.look(clock::now()).await;
+        self.machines.handle_wake(clock::now());
+        self.waiting.look = Some(clock::now() + LOOK_AGAIN);
+    }
+
+    /// Has transports make new sockets that have fallen silent.
+    pub(super) async fn look_after_transports(&mut self, now: Time) {
+        let heard = self.mailbox.heard().take(self.transports.len());
+        self.waiting.silence.hear(now, heard);
+        for at in self.waiting.silence.rebuild(now) {
+            let Some((name, transport)) = self.transports.get(at) else { continue };
+            warn!(transport = name, "nothing is heard any more: sockets are made anew");
+            match timeout(TRANSPORT_PATIENCE, transport.rebind()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(%error, transport = name, "it keeps the old ones"),
+                Err(_) => warn!(transport = name, "it does not answer"),
+            }
+        }
     }
 
     /// A deadline has come.
@@ -331,7 +369,7 @@ impl Node {
         }
     }
 
-    async fn hear_terminal(&mut self, now: Time, event: TerminalEvent) {
+    pub(super) async fn hear_terminal(&mut self, now: Time, event: TerminalEvent) {
         log::terminal(now, &event);
         match event {
             TerminalEvent::Table(event) => self.table.apply(now, &event),
@@ -340,6 +378,9 @@ impl Node {
                 self.configure(InterfaceSettings { vips, ranges, mtu: self.mtu }).await;
             }
             TerminalEvent::Phase { epoch, phase, at } => {
+                if phase == Phase::Detected(Cause::DeadPath) {
+                    self.waiting.silence.note_failure();
+                }
                 self.handovers.note(epoch, phase, at, &self.table);
             }
             TerminalEvent::Pong { path, way, rtt } => self.answer_ping(path, &way, rtt),
@@ -348,8 +389,8 @@ impl Node {
                     refusal.map_or("the coordinator does not answer".into(), |r| r.to_string());
                 self.refuse_pings(now, &target, &reason);
             }
+            TerminalEvent::CoordinatorUnreachable => self.waiting.silence.note_failure(),
             TerminalEvent::Signal(_)
-            | TerminalEvent::CoordinatorUnreachable
             | TerminalEvent::RegistrationRefused(_)
             | TerminalEvent::Connected { .. }
             | TerminalEvent::Disconnected { .. }
@@ -421,7 +462,10 @@ impl Node {
         let lanes = transport.lanes();
         let Some(lane) = lanes.first() else { return };
         let packet = addressed(leg, datagram, 0);
-        match lane.try_send(&[packet]) {
+        let sent = lane.try_send(&[packet]);
+        let error = sent.as_ref().err().map(std::io::Error::kind);
+        self.waiting.silence.note_sent(now, leg.transport.0.into(), error);
+        match sent {
             Ok(_) => self.handovers.note_sent(now),
             Err(error) => {
                 debug!(%error, remote = %leg.remote, "the network would not take a datagram");

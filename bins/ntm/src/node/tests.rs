@@ -1,22 +1,22 @@
 //! A node's loop and its questions, with plugins that do what a test wants.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ntm_core::address::{Prefix, Vips};
+use ntm_core::address::{Prefix, TransportKind, Vips};
 use ntm_core::crypto::{Identity, Suites};
-use ntm_core::id::{NodeName, PublicKey};
+use ntm_core::id::{Epoch, NodeName, PublicKey};
 use ntm_core::machine::{Effect, EffectId};
 use ntm_core::plugin::{
-    Change, MemberRole, NodeRecord, Plan, PlanRequest, PluginError, Record, Registry, Route,
-    Snapshot, Traversal, Vip, Watcher, Write,
+    Change, Lane, MemberRole, NodeRecord, Plan, PlanRequest, PluginError, Record, Registry, Route,
+    Snapshot, Transport, Traversal, Vip, Watcher, Write,
 };
 use ntm_core::relay::ForwardTable;
-use ntm_core::terminal::{Mode, Terminal, TerminalConfig};
+use ntm_core::terminal::{Cause, Mode, Phase, Terminal, TerminalConfig, TerminalEvent};
 use ntm_core::tunnel::Table;
 use ntm_core::{Rng, machine};
 use tokio::sync::{mpsc, oneshot};
@@ -181,6 +181,53 @@ fn node(watcher: impl Watcher + 'static) -> Node {
         handovers: Handovers::default(),
         waiting: Waiting::default(),
     }
+}
+
+/// A transport that hears nothing, and counts how often it makes new sockets.
+#[derive(Default)]
+struct Deaf(AtomicU32);
+
+#[async_trait]
+impl Transport for Deaf {
+    fn kind(&self) -> TransportKind {
+        TransportKind::UDP
+    }
+
+    fn lanes(&self) -> Vec<Arc<dyn Lane>> {
+        Vec::new()
+    }
+
+    fn local_addrs(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
+    fn max_payload(&self, _: SocketAddr) -> Option<usize> {
+        None
+    }
+
+    async fn rebind(&self) -> Result<(), PluginError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+#[tokio::test]
+async fn a_transport_on_which_nobody_answers_makes_new_sockets_once() {
+    let mut node = node(Quiet::default());
+    let deaf = Arc::new(Deaf::default());
+    node.transports = vec![("udp".into(), deaf.clone())];
+    let now = clock::now();
+    node.look_after_transports(now).await;
+    node.hear_terminal(now, TerminalEvent::CoordinatorUnreachable).await;
+    let phase = Phase::Detected(Cause::DeadPath);
+    let died = TerminalEvent::Phase { epoch: Epoch(1), phase, at: now };
+    for seconds in 1..30 {
+        node.hear_terminal(now, died.clone()).await;
+        node.look_after_transports(now + Duration::from_secs(seconds)).await;
+    }
+    assert_eq!(deaf.0.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

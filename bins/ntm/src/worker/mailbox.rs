@@ -1,6 +1,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::AddAssign;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use ntm_core::Rng;
@@ -8,6 +9,8 @@ use ntm_core::address::Leg;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::tunnel::{Dropped, KeyedHash, Seen};
 use tokio::sync::Notify;
+
+use super::MOST_TRANSPORTS;
 
 /// Datagrams that name something known wait here,
 const KNOWN: usize = 1024;
@@ -23,6 +26,8 @@ pub(crate) struct Mailbox {
     sessions: RwLock<HashSet<[u8; 16], KeyedHash>>,
     /// One for each worker.
     stats: Box<[Mutex<Stats>]>,
+    /// Datagrams or runs that each transport has received.
+    heard: [AtomicU64; MOST_TRANSPORTS],
     notify: Notify,
 }
 
@@ -101,6 +106,7 @@ impl Mailbox {
             letters: Mutex::default(),
             sessions: RwLock::new(HashSet::with_hasher(KeyedHash::new(rng))),
             stats: (0..workers).map(|_| Mutex::default()).collect(),
+            heard: Default::default(),
             notify: Notify::new(),
         }
     }
@@ -177,6 +183,18 @@ impl Mailbox {
     /// What worker number `at` has counted.
     pub(super) fn publish(&self, at: usize, stats: Stats) {
         *self.stats[at].lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+
+    /// A transport has received something.
+    pub(super) fn hear(&self, transport: usize, count: usize) {
+        if let Some(heard) = self.heard.get(transport) {
+            heard.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// How much each transport has received so far.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = u64> {
+        self.heard.iter().map(|heard| heard.load(Ordering::Relaxed))
     }
 
     /// What workers have counted.

@@ -103,6 +103,7 @@ impl Worker {
                 return self.mailbox.broken(Broken::Transport);
             }
         };
+        self.mailbox.hear(transport, filled);
         let now = clock::now();
         let forwards = self.forwarder.take();
         let mut posted = false;
