@@ -119,7 +119,11 @@ impl Remade for Plane {
             PlaneInput::Packet(packet) => {
                 let mut capsule = Vec::new();
                 match self.carrier.outbound(now, packet, &mut capsule) {
-                    Outbound::To { leg, .. } => output.capsules.push((leg, capsule)),
+                    Outbound::To { leg, .. } => {
+                        let mirror = self.carrier.take_mirror();
+                        output.capsules.extend(mirror.map(|mirror| (mirror, capsule.clone())));
+                        output.capsules.push((leg, capsule));
+                    }
                     Outbound::Held { miss } => output.missed = miss,
                     Outbound::Answer(_) | Outbound::Dropped => {}
                 }

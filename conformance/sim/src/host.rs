@@ -344,7 +344,11 @@ impl Host {
     pub(crate) fn application_sends(&mut self, now: Time, packet: &[u8], out: &mut Outputs) {
         let mut capsule = Vec::new();
         match self.carrier.outbound(now, packet, &mut capsule) {
-            Outbound::To { leg, .. } => out.push((leg, capsule)),
+            Outbound::To { leg, .. } => {
+                let mirror = self.carrier.take_mirror();
+                out.extend(mirror.map(|mirror| (mirror, capsule.clone())));
+                out.push((leg, capsule));
+            }
             Outbound::Held { miss: Some(vip) } => {
                 if let Some(terminal) = &mut self.roles.terminal {
                     terminal.handle_miss(now, vip);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::cx::Cx;
+use super::event::TerminalEvent;
 use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
 use crate::id::{Epoch, Side};
+use crate::tunnel::TableEvent;
 
 /// A way that packets come by although another is in use is asked again after this,
 const FIRST: Duration = Duration::from_millis(250);
@@ -87,11 +89,28 @@ impl Tunnel {
         if ahead == 0 && is_new && settled && !upgrade {
             // Of two direct ways that are no surprise both ends take the lower one's.
             let follows = direct && named && !self.is_relayed() && self.side == Side::Higher;
+            let challenger = leg.unpinned();
             if !follows {
                 self.probe(cx, &selected.leg, Why::Proof);
             }
-            self.contest = Some(Contest { challenger: leg.unpinned(), decide_at: None, follows });
+            self.contest = Some(Contest { challenger, decide_at: None, follows });
+            if !follows {
+                self.mirror(cx, Some(challenger));
+            }
         }
+    }
+
+    /// The old way has answered, or the new one will not.
+    pub(super) fn end_contest(&mut self, cx: &mut Cx<'_>) {
+        if self.contest.take().is_some() {
+            self.mirror(cx, None);
+        }
+    }
+
+    /// Packets go this way as well, or no longer: whichever is the right one, nothing
+    /// is lost meanwhile.
+    fn mirror(&self, cx: &mut Cx<'_>, to: Option<Leg>) {
+        cx.event(TerminalEvent::Table(TableEvent::Mirror { path: self.path, to }));
     }
 
     pub(super) fn contest_timeout(&mut self, cx: &mut Cx<'_>) {

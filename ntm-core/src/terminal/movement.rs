@@ -55,7 +55,7 @@ impl Tunnel {
             self.point_again(cx);
         }
         self.update = None;
-        self.contest = None;
+        self.end_contest(cx);
         // An answer to what was asked from where we were proves nothing here.
         self.remotes.iter_mut().for_each(|remote| remote.probe = None);
         self.by_relay_only = None;
@@ -329,7 +329,7 @@ impl Tunnel {
             return false;
         }
         self.peer_epoch = epoch;
-        self.contest = None;
+        self.end_contest(cx);
         // The direction for where it is now may have been quicker.
         self.by_relay_only = self.by_relay_only.filter(|planned| *planned >= epoch);
         if !self.is_selected(leg) {
@@ -359,7 +359,7 @@ impl Tunnel {
                 let patience = old.map_or(Duration::ZERO, |old| old.rtt.pto());
                 contest.decide_at.get_or_insert(cx.now + patience);
             } else if !contest.follows && self.is_selected(leg) {
-                self.contest = None;
+                self.end_contest(cx);
             }
             return;
         }
@@ -430,9 +430,12 @@ impl Tunnel {
                 let why = probe.why;
                 remote.probe = None;
                 // Nobody there: the next packet from there asks both anew.
-                self.contest.take_if(|contest| {
+                let was_asked = self.contest.as_ref().is_some_and(|contest| {
                     contest.decide_at.is_none() && contest.challenger.same_remote(&leg)
                 });
+                if was_asked {
+                    self.end_contest(cx);
+                }
                 if why == Why::Liveness && self.is_selected(&leg) {
                     self.path_died(cx, &leg);
                 }

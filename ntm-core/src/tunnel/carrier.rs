@@ -29,6 +29,8 @@ pub struct Carrier {
     strays: Strays,
     /// What to tell the sender of the last run.
     notice: Option<UnknownSession>,
+    /// Where the last capsules go as well.
+    mirror: Option<Leg>,
     dropped: Dropped,
     dscp: Dscp,
     /// For segments that are held or answered one by one.
@@ -133,6 +135,7 @@ impl Carrier {
             missed: Vec::new(),
             strays: Strays::default(),
             notice: None,
+            mirror: None,
             dropped: Dropped::default(),
             dscp,
             scratch: Vec::new(),
@@ -186,7 +189,8 @@ impl Carrier {
             return Outbound::Dropped;
         }
         match send(now, tunnel, packet, out) {
-            Sent::To(leg) => {
+            Sent::To(leg, mirror) => {
+                self.mirror = mirror;
                 let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
                 Outbound::To { leg, ecn: encapsulate(flow.ecn), dscp }
             }
@@ -254,9 +258,11 @@ impl Carrier {
                 };
                 capsule.clear();
                 match send(now, tunnel, held.packet.as_slice(), &mut capsule) {
-                    Sent::To(leg) => {
+                    Sent::To(leg, mirror) => {
                         let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
-                        emit(leg, encapsulate(flow.ecn), dscp, &capsule);
+                        for leg in std::iter::once(leg).chain(mirror) {
+                            emit(leg, encapsulate(flow.ecn), dscp, &capsule);
+                        }
                     }
                     Sent::NoPath | Sent::NoBudget => break,
                     // It was small enough when it came; its sender will learn.
@@ -317,7 +323,10 @@ impl Carrier {
             return None;
         };
         let state = tunnel.state();
-        let expected = state.endpoint.as_ref().filter(|endpoint| endpoint.leg.same_remote(leg));
+        let endpoint = state.endpoint.as_ref();
+        let expected = endpoint.filter(|endpoint| endpoint.leg.same_remote(leg));
+        let mirror = endpoint.and_then(|endpoint| endpoint.mirror.as_ref());
+        let mirror = mirror.filter(|mirror| mirror.leg.same_remote(leg));
         let (mut packets, mut bytes, mut seen) = (0, 0, None);
         for capsule in capsules.chunks_mut(stride.max(1)) {
             let outer = capsule.len() as u64;
@@ -332,7 +341,12 @@ impl Carrier {
             bytes += packet.len() as u64;
             if let Some(endpoint) = expected {
                 endpoint.credit(outer);
-            } else if let Some(epoch_low) = newest {
+            } else if let Some(mirror) = mirror {
+                mirror.credit(outer);
+            }
+            if expected.is_none()
+                && let Some(epoch_low) = newest
+            {
                 seen = Some(Seen { path, leg: leg.unpinned(), epoch_low });
             }
             deliver(packet);
@@ -379,6 +393,12 @@ impl Carrier {
         Some((opened.packet, opened.newest.then(|| header.epoch_low())))
     }
 
+    /// Where the capsules that were appended last go as well: the very same, of
+    /// which the peer accepts one each. To be taken after each packet.
+    pub fn take_mirror(&mut self) -> Option<Leg> {
+        self.mirror.take()
+    }
+
     /// What the sender of the capsules is to be told that were handed in last: that
     /// they belong to no session.
     pub fn take_notice(&mut self) -> Option<UnknownSession> {
@@ -407,7 +427,8 @@ impl Carrier {
 }
 
 enum Sent {
-    To(Leg),
+    /// The way, and another one that they go as well.
+    To(Leg, Option<Leg>),
     NoPath,
     NoBudget,
     TooBig(u16),
@@ -467,11 +488,13 @@ fn send<P: Segmented + ?Sized>(now: Time, tunnel: &Tunnel, packet: &P, out: &mut
         return Sent::TooBig(state.limit);
     }
     let (count, bytes) = (packet.count(), packet.bytes());
-    let leg = if endpoint.debit((bytes + count * CAPSULE_OVERHEAD) as u64) {
-        endpoint.leg
+    let outer = (bytes + count * CAPSULE_OVERHEAD) as u64;
+    let (leg, mirror) = if endpoint.debit(outer) {
+        let mirror = endpoint.mirror.as_ref().filter(|mirror| mirror.debit(outer));
+        (endpoint.leg, mirror.map(|mirror| mirror.leg))
     } else {
         match endpoint.fallback {
-            Some(fallback) => fallback,
+            Some(fallback) => (fallback, None),
             None => return Sent::NoBudget,
         }
     };
@@ -480,7 +503,7 @@ fn send<P: Segmented + ?Sized>(now: Time, tunnel: &Tunnel, packet: &P, out: &mut
         seal_with(tunnel, &state, key, counter, |out| packet.write(nth, out), out);
     }
     tunnel.count_sent(now, count as u64, bytes as u64);
-    Sent::To(leg)
+    Sent::To(leg, mirror)
 }
 
 #[cfg(test)]
@@ -753,6 +776,37 @@ mod tests {
         *capsule.last_mut().unwrap() ^= 1;
         cn.carrier.inbound(Time::ZERO, &leg(1), 0, &mut capsule);
         assert_eq!((cn.carrier.dropped().forged, cn.carrier.take_notice()), (1, None));
+    }
+
+    #[test]
+    fn while_mirrored_the_same_capsule_goes_both_ways_within_what_came_from_there() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        mn.point(2, Proof::Proved, 1400);
+        cn.point(1, Proof::Proved, 1400);
+        cn.table.apply(Time::ZERO, &TableEvent::Mirror { path: PATH, to: Some(leg(9)) });
+        let mirrored = |cn: &mut End| {
+            let mut capsule = Vec::new();
+            cn.carrier.outbound(Time::ZERO, &packet(2, 1, &[0; 100]), &mut capsule);
+            (cn.carrier.take_mirror(), capsule)
+        };
+        assert_eq!(mirrored(&mut cn).0, None, "too little has come from there");
+        let mut capsule = Vec::new();
+        mn.carrier.outbound(Time::ZERO, &packet(1, 2, &[0; 100]), &mut capsule);
+        cn.carrier.inbound(Time::ZERO, &leg(9), 0, &mut capsule);
+        let ways: Vec<_> = (0..5).map(|_| mirrored(&mut cn).0).collect();
+        assert_eq!(ways, [Some(leg(9)), Some(leg(9)), Some(leg(9)), None, None]);
+        let mut capsule = Vec::new();
+        mn.carrier.outbound(Time::ZERO, &packet(1, 2, &[0; 100]), &mut capsule);
+        cn.carrier.inbound(Time::ZERO, &leg(9), 0, &mut capsule);
+        let (twin, capsule) = mirrored(&mut cn);
+        assert_eq!(twin, Some(leg(9)));
+        for accepted in [true, false] {
+            let mut capsule = capsule.clone();
+            let inbound = mn.carrier.inbound(Time::ZERO, &leg(2), 0, &mut capsule);
+            assert_eq!(matches!(inbound, Inbound::Packet { .. }), accepted, "one of the two");
+        }
+        cn.table.apply(Time::ZERO, &TableEvent::Mirror { path: PATH, to: None });
+        assert_eq!(mirrored(&mut cn).0, None);
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::mirror::Mirror;
 use crate::Time;
 use crate::address::Leg;
 
@@ -21,12 +22,14 @@ pub struct Endpoint {
     /// Where packets go instead while the budget is used up: the path that was
     /// proved last, if it may still work.
     pub fallback: Option<Leg>,
+    /// Where they go as well.
+    pub mirror: Option<Mirror>,
     budget: Option<Budget>,
 }
 
 /// What may still be sent to an unproved address, however often the tunnel is
 /// pointed there again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Budget {
     left: Arc<AtomicI64>,
     /// The received bytes that it accounts for.
@@ -67,7 +70,7 @@ impl Endpoint {
     /// with what is left of its budget, and with its fallback.
     pub(super) fn new(to: &Pointing, rate: u64, before: Option<&Self>) -> Self {
         let Proof::Unproved { received, credit } = to.proof else {
-            return Self { leg: to.leg, fallback: to.fallback, budget: None };
+            return Self { leg: to.leg, fallback: to.fallback, mirror: None, budget: None };
         };
         let before = before.filter(|before| before.leg.same_remote(&to.leg));
         let fallback = to.fallback.or(before.and_then(|before| before.fallback));
@@ -82,7 +85,13 @@ impl Endpoint {
         let news = received.saturating_sub(accounted).saturating_mul(AMPLIFICATION);
         add(&left, news.saturating_add(earned));
         let budget = Some(Budget { left, received: received.max(accounted) });
-        Self { leg: to.leg, fallback, budget }
+        Self { leg: to.leg, fallback, mirror: None, budget }
+    }
+
+    /// The same, with packets going that way as well, or no longer.
+    pub(super) fn mirrored(&self, to: Option<Leg>) -> Self {
+        let mirror = to.map(Mirror::new);
+        Self { leg: self.leg, fallback: self.fallback, mirror, budget: self.budget.clone() }
     }
 
     /// Takes `bytes` from the budget before they are sent; `false` if there is

@@ -22,6 +22,7 @@ mod hold;
 mod keys;
 #[cfg(all(test, ntm_loom))]
 mod loom;
+mod mirror;
 pub mod publish;
 mod replay;
 mod strays;
@@ -37,6 +38,7 @@ pub use fair::{Fair, FlowPlace};
 pub use hash::KeyedHash;
 pub use hold::{Held, Hold};
 pub use keys::{ReceiveKey, SendKey};
+pub use mirror::Mirror;
 pub use replay::{Replay, Window};
 pub(crate) use strays::Strays;
 pub use table::{Direction, Table, TableEvent, TableReader, Tunnels};

@@ -7,7 +7,7 @@ use super::entry::{State, Tunnel};
 use super::hash::KeyedHash;
 use super::keys::{ReceiveKey, SendKey};
 use super::publish::{Publisher, Reader, Taken};
-use crate::address::Vips;
+use crate::address::{Leg, Vips};
 use crate::crypto::{Secret, Suite};
 use crate::id::{Epoch, PathId, Side};
 use crate::{Rng, Time};
@@ -98,6 +98,14 @@ pub enum TableEvent {
         /// Our epoch.
         epoch: Epoch,
     },
+    /// Packets go that way as well; `None`: no longer. Ends with the next
+    /// [`TableEvent::Point`].
+    Mirror {
+        /// The tunnel.
+        path: PathId,
+        /// The other way.
+        to: Option<Leg>,
+    },
     /// The tunnel is no more, its keys with it.
     Remove {
         /// The tunnel.
@@ -114,6 +122,7 @@ impl TableEvent {
             | Self::Retire { path, .. }
             | Self::Disarm { path }
             | Self::Point { path, .. }
+            | Self::Mirror { path, .. }
             | Self::Remove { path } => *path,
         }
     }
@@ -155,6 +164,10 @@ impl Table {
                 self.change(*path, |state| state.receive.retain(|key| key.slot() != *slot));
             }
             TableEvent::Disarm { path } => self.change(*path, |state| state.send = None),
+            TableEvent::Mirror { path, to } => self.change(*path, |state| {
+                let mirrored = |before: Arc<Endpoint>| Arc::new(before.mirrored(*to));
+                state.endpoint = state.endpoint.take().map(mirrored);
+            }),
             TableEvent::Point { path, to, epoch } => {
                 let rate = self.entries.get(path).map_or(0, |entry| entry.tunnel.meter.rate(now));
                 self.change(*path, |state| {

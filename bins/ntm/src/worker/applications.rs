@@ -98,7 +98,12 @@ impl Worker {
         };
         match outbound {
             Outbound::To { leg, ecn, dscp } => {
+                let end = self.batch.bytes();
                 self.batch.add_run(start, largest + CAPSULE_OVERHEAD, leg, ecn, dscp);
+                if let Some(mirror) = self.carrier.take_mirror() {
+                    self.batch.buffer().extend_from_within(start..end);
+                    self.batch.add_run(end, largest + CAPSULE_OVERHEAD, mirror, ecn, dscp);
+                }
             }
             Outbound::Held { miss: Some(vip) } => self.mailbox.miss(vip),
             Outbound::Held { miss: None } | Outbound::Dropped => {}

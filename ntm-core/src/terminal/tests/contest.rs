@@ -88,7 +88,11 @@ impl Talk {
     fn stays(&self) {
         assert_eq!(self.world.way(&self.cn), Some(addr(HERE)));
         let news = &self.world.events[self.known..];
-        assert!(!news.iter().any(|event| matches!(event, TerminalEvent::Table(_))), "{news:?}");
+        let points = |event: &TerminalEvent| match event {
+            TerminalEvent::Table(event) => !matches!(event, TableEvent::Mirror { .. }),
+            _ => false,
+        };
+        assert!(!news.iter().any(points), "{news:?}");
     }
 }
 
@@ -96,6 +100,35 @@ impl Talk {
 fn both_addresses_are_asked_with_different_tokens_and_packets_stay() {
     let [here, elsewhere] = Talk::new().contested();
     assert_ne!(here, elsewhere);
+}
+
+impl Talk {
+    /// Where packets go as well.
+    fn mirrored(&self) -> Option<SocketAddr> {
+        let mirror = self.world.events.iter().rev().find_map(|event| match event {
+            TerminalEvent::Table(TableEvent::Mirror { to, .. }) => Some(*to),
+            TerminalEvent::Table(TableEvent::Point { .. }) => Some(None),
+            _ => None,
+        });
+        mirror.flatten().map(|leg| leg.remote)
+    }
+}
+
+#[test]
+fn packets_go_both_ways_until_it_is_decided() {
+    for winner in [Some(HERE), Some(ELSEWHERE), None] {
+        let mut talk = Talk::new();
+        assert_eq!(talk.mirrored(), None);
+        let [here, elsewhere] = talk.contested();
+        assert_eq!(talk.mirrored(), Some(addr(ELSEWHERE)));
+        match winner {
+            Some(HERE) => talk.answers(HERE, here),
+            Some(last) => talk.answers(last, elsewhere),
+            None => Sent::new(),
+        };
+        talk.world.waits(Duration::from_secs(10));
+        assert_eq!(talk.mirrored(), None, "{winner:?}");
+    }
 }
 
 #[test]
