@@ -124,6 +124,10 @@ impl Remade for Plane {
                         output.capsules.extend(mirror.map(|mirror| (mirror, capsule.clone())));
                         output.capsules.push((leg, capsule));
                     }
+                    Outbound::Cut { leg, size, .. } => {
+                        let all = capsule.chunks(size).map(|capsule| (leg, capsule.to_vec()));
+                        output.capsules.extend(all);
+                    }
                     Outbound::Held { miss } => output.missed = miss,
                     Outbound::Answer(_) | Outbound::Dropped => {}
                 }

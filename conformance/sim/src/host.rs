@@ -349,6 +349,9 @@ impl Host {
                 out.extend(mirror.map(|mirror| (mirror, capsule.clone())));
                 out.push((leg, capsule));
             }
+            Outbound::Cut { leg, size, .. } => {
+                out.extend(capsule.chunks(size).map(|capsule| (leg, capsule.to_vec())));
+            }
             Outbound::Held { miss: Some(vip) } => {
                 if let Some(terminal) = &mut self.roles.terminal {
                     terminal.handle_miss(now, vip);

@@ -97,6 +97,11 @@ pub fn capsule(bytes: &[u8]) {
                         assert_eq!(out.len(), packet.len() + CAPSULE_OVERHEAD);
                         budget = spend(budget, out.len());
                     }
+                    Outbound::Cut { leg: to, size, .. } => {
+                        assert_eq!(to, leg(1), "only where the tunnel points to");
+                        assert!(size <= usize::from(LIMIT) + CAPSULE_OVERHEAD && out.len() > size);
+                        budget = spend(budget, out.len());
+                    }
                     Outbound::Held { .. } | Outbound::Dropped => assert!(out.is_empty()),
                     Outbound::Answer(answer) => assert!(out.is_empty() && answer.len() <= 1280),
                 }

@@ -4,6 +4,7 @@ pub mod checksum;
 mod coalesce;
 mod ecn;
 mod flow;
+mod fragment;
 mod ip;
 #[cfg(test)]
 mod sample;
@@ -14,6 +15,7 @@ mod transport;
 pub use coalesce::Coalescer;
 pub use ecn::{Ecn, decapsulate, encapsulate, mark};
 pub use flow::hash_flow;
+pub(crate) use fragment::Fragments;
 pub use ip::{BadPacket, Flow};
 pub use segment::SuperPacket;
 pub use too_big::too_big;

@@ -10,7 +10,7 @@ use super::table::TableReader;
 use crate::Time;
 use crate::address::Leg;
 use crate::id::PathId;
-use crate::packet::{Ecn, Flow, SuperPacket, decapsulate, encapsulate, mark, too_big};
+use crate::packet::{Ecn, Flow, Fragments, SuperPacket, decapsulate, encapsulate, mark, too_big};
 use crate::wire::{HEADER, Header, UnknownSession};
 
 /// The same missing tunnel is reported this often.
@@ -60,6 +60,18 @@ pub enum Outbound {
         ecn: u8,
         /// DSCP for the outer header.
         dscp: u8,
+    },
+    /// It was too large and has been cut into fragments: their capsules have been
+    /// appended to the output back to back.
+    Cut {
+        /// The way.
+        leg: Leg,
+        /// ECN bits for the outer headers.
+        ecn: u8,
+        /// DSCP for the outer headers.
+        dscp: u8,
+        /// Bytes of each capsule but the last.
+        size: usize,
     },
     /// It waits for a path; `miss` is to be reported to the terminal.
     Held {
@@ -196,14 +208,41 @@ impl Carrier {
             }
             Sent::NoPath => self.hold(now, vip, packet, true),
             Sent::NoBudget => self.hold(now, vip, packet, false),
-            Sent::TooBig(limit) => match self.answer(packet, limit) {
-                Some(answer) => Outbound::Answer(answer),
-                None => {
-                    self.dropped.unroutable += packet.count() as u64;
-                    Outbound::Dropped
-                }
-            },
+            Sent::TooBig(limit) => self.too_big(now, tunnel, flow, packet, limit, out),
         }
+    }
+
+    /// A packet that a tunnel does not take whole: its sender hears of it or, where it
+    /// allows that, fragments go.
+    fn too_big<P: Segmented + ?Sized>(
+        &mut self,
+        now: Time,
+        tunnel: &Tunnel,
+        flow: &Flow,
+        packet: &P,
+        limit: u16,
+        out: &mut Vec<u8>,
+    ) -> Outbound {
+        if let Some(answer) = self.answer(packet, limit) {
+            return Outbound::Answer(answer);
+        }
+        // Of the one packet: a super-packet would become several runs.
+        if packet.count() == 1
+            && let Some(fragments) = Fragments::of(&self.scratch, limit)
+        {
+            let size = fragments.largest() + CAPSULE_OVERHEAD;
+            match send(now, tunnel, &fragments, out) {
+                Sent::To(leg, _fragments_go_one_way) => {
+                    let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
+                    return Outbound::Cut { leg, ecn: encapsulate(flow.ecn), dscp, size };
+                }
+                Sent::NoPath => return self.hold(now, flow.destination, packet, true),
+                Sent::NoBudget => return self.hold(now, flow.destination, packet, false),
+                Sent::TooBig(_) => {}
+            }
+        }
+        self.dropped.unroutable += packet.count() as u64;
+        Outbound::Dropped
     }
 
     fn hold<P: Segmented + ?Sized>(
@@ -221,7 +260,7 @@ impl Carrier {
         Outbound::Held { miss: (miss && self.is_news(now, vip)).then_some(vip) }
     }
 
-    /// "Too big", to the sender of a packet.
+    /// "Too big", to the sender of a packet, which is left in `scratch`.
     fn answer<P: Segmented + ?Sized>(&mut self, packet: &P, limit: u16) -> Option<Vec<u8>> {
         self.scratch.clear();
         packet.write(0, &mut self.scratch);
@@ -257,15 +296,25 @@ impl Carrier {
                     continue;
                 };
                 capsule.clear();
-                match send(now, tunnel, held.packet.as_slice(), &mut capsule) {
+                let packet = held.packet.as_slice();
+                let (mut size, mut sent) = (packet.len(), send(now, tunnel, packet, &mut capsule));
+                // It was small enough when it came; its sender will learn.
+                if let Sent::TooBig(limit) = sent
+                    && let Some(fragments) = Fragments::of(packet, limit)
+                {
+                    size = fragments.largest();
+                    sent = send(now, tunnel, &fragments, &mut capsule);
+                }
+                match sent {
                     Sent::To(leg, mirror) => {
                         let dscp = if self.dscp == Dscp::Copy { flow.dscp } else { 0 };
                         for leg in std::iter::once(leg).chain(mirror) {
-                            emit(leg, encapsulate(flow.ecn), dscp, &capsule);
+                            for capsule in capsule.chunks(size + CAPSULE_OVERHEAD) {
+                                emit(leg, encapsulate(flow.ecn), dscp, capsule);
+                            }
                         }
                     }
                     Sent::NoPath | Sent::NoBudget => break,
-                    // It was small enough when it came; its sender will learn.
                     Sent::TooBig(_) => self.dropped.unroutable += 1,
                 }
                 self.hold.pop(now, vip);
@@ -460,6 +509,24 @@ impl Segmented for [u8] {
 
     fn write(&self, _only: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
+    }
+}
+
+impl Segmented for Fragments<'_> {
+    fn count(&self) -> usize {
+        Self::count(self)
+    }
+
+    fn largest(&self) -> usize {
+        Self::largest(self)
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
+    fn write(&self, nth: usize, out: &mut Vec<u8>) {
+        Self::write(self, nth, out);
     }
 }
 
@@ -742,6 +809,39 @@ mod tests {
         };
         assert_eq!(Flow::of(&answer).unwrap().destination, IpAddr::from([198, 18, 0, 1]));
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_and_may_be_cut_goes_in_fragments() {
+        let (mut mn, mut cn) = (End::with_keys(1), End::with_keys(2));
+        cn.point(1, Proof::Proved, 1400);
+        let mut big = packet(1, 2, &[7; 1380]);
+        big[6] = 0;
+        let mut received = |capsules: &mut [u8], size| {
+            let crossed = capsules.chunks_mut(size).map(|capsule| {
+                match cn.carrier.inbound(Time::ZERO, &leg(1), 0, capsule) {
+                    Inbound::Packet { packet, .. } => packet.to_vec(),
+                    Inbound::Dropped => panic!("dropped"),
+                }
+            });
+            crossed.collect::<Vec<_>>()
+        };
+        let whole = |fragments: Vec<Vec<u8>>| {
+            assert!(fragments.iter().all(|fragment| fragment.len() <= 1300));
+            let payloads: Vec<_> = fragments.iter().map(|fragment| &fragment[20..]).collect();
+            assert_eq!(payloads.concat(), big[20..]);
+        };
+        // One that waited while the path was wider than it turns out to be.
+        let mut out = Vec::new();
+        let held = mn.carrier.outbound(Time::ZERO, &big, &mut out);
+        assert!(matches!(held, Outbound::Held { .. }));
+        mn.point(2, Proof::Proved, 1300);
+        whole(mn.release().iter_mut().flat_map(|it| received(it, 1444)).collect());
+        let sent = mn.carrier.outbound(Time::ZERO, &big, &mut out);
+        let Outbound::Cut { leg: to, size, .. } = sent else { panic!("{sent:?}") };
+        assert_eq!(to, leg(2));
+        whole(received(&mut out, size));
+        assert_eq!(mn.carrier.dropped(), Dropped::default());
     }
 
     #[test]

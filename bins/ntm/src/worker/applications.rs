@@ -105,6 +105,9 @@ impl Worker {
                     self.batch.add_run(end, largest + CAPSULE_OVERHEAD, mirror, ecn, dscp);
                 }
             }
+            Outbound::Cut { leg, ecn, dscp, size } => {
+                self.batch.add_run(start, size, leg, ecn, dscp);
+            }
             Outbound::Held { miss: Some(vip) } => self.mailbox.miss(vip),
             Outbound::Held { miss: None } | Outbound::Dropped => {}
             Outbound::Answer(answer) => {

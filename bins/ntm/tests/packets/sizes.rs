@@ -13,6 +13,7 @@ use crate::traffic::{download, sockets};
 
 ntm_lab::trials![
     fragments_arrive_whole,
+    fragments_that_a_path_does_not_take_are_cut_again,
     a_connection_knows_how_much_fits,
     an_interface_is_as_large_as_asked_for,
     senders_hear_of_what_is_too_large,
@@ -23,7 +24,18 @@ ntm_lab::trials![
 const FITS: u32 = 1400;
 
 fn fragments_arrive_whole() {
-    let stage = Plan::default().build();
+    exchange_fragments(&Plan::default().build());
+}
+
+fn fragments_that_a_path_does_not_take_are_cut_again() {
+    let small: fn(&Netns) = |machine| machine.netlink().set_mtu("eth0", 1360).unwrap();
+    let stage = Plan { prepare: Some(small), ..Plan::default() }.build();
+    assert_eq!(stage.mn.tunnel()["limit"], 1360 - 72);
+    exchange_fragments(&stage);
+}
+
+/// Datagrams that the kernel cuts to fit the virtual interface.
+fn exchange_fragments(stage: &Stage) {
     for (from, to) in [(&stage.mn, &stage.cn), (&stage.cn, &stage.mn)] {
         let (sender, receiver) = sockets(from, to);
         for round in 0..10 {
