@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{Candidate, LocalPin, Prefix, Scope};
+use crate::address::{Candidate, LocalPin, Nat64, Prefix, Scope};
 use crate::machine::Node;
 use crate::outlook::{Attachment, Outlook};
 use crate::plugin::{Route, Snapshot};
@@ -19,6 +19,7 @@ use crate::wire::RegistrationRequest;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Surroundings {
     own_interface: Option<u32>,
+    nat64: Option<Nat64>,
     ranges: Vec<Prefix>,
     snapshot: Snapshot,
     claimed: Vec<Candidate>,
@@ -60,6 +61,22 @@ impl Surroundings {
     /// Which links are better than others.
     pub(crate) fn set_preference(&mut self, preference: Preference) {
         self.preference = preference;
+    }
+
+    /// How this network reaches IPv4 if it is one of IPv6 alone.
+    pub(crate) fn set_nat64(&mut self, nat64: Option<Nat64>) {
+        self.nat64 = nat64;
+    }
+
+    /// How IPv4 is reached from here, where that takes a translation.
+    pub(crate) fn nat64(&self) -> Option<Nat64> {
+        self.nat64.filter(|_| self.is_ipv6_only())
+    }
+
+    /// Whether there are addresses of IPv6 that reach others, and none of IPv4.
+    pub(crate) fn is_ipv6_only(&self) -> bool {
+        let has = |ipv6| self.claimed.iter().any(|own| own.addr.is_ipv6() == ipv6);
+        has(true) && !has(false)
     }
 
     /// The addresses to claim.

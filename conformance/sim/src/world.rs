@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ntm_core::address::{Candidate, TransportKind};
+use ntm_core::address::{Candidate, Nat64, TransportKind};
 use ntm_core::client::CoordinatorAddress;
 use ntm_core::coordinator::{Clocks, Coordinator, CoordinatorConfig, Member, RelayQuota};
 use ntm_core::crypto::{Identity, Secret, Suites};
@@ -108,6 +108,16 @@ impl World {
     /// A host, to change it.
     pub fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0]
+    }
+
+    /// Tells a host how its network of IPv6 alone reaches IPv4, as the network's
+    /// resolver would have.
+    pub fn tell_nat64(&mut self, id: HostId, nat64: Option<Nat64>) {
+        let now = self.hosts[id.0].clock(self.now);
+        if let Some(terminal) = &mut self.hosts[id.0].roles.terminal {
+            terminal.set_nat64(now, nat64);
+        }
+        self.look(id);
     }
 
     /// Adds a NAT.

@@ -1,4 +1,4 @@
-use crate::address::Candidate;
+use crate::address::{Candidate, Nat64};
 use crate::id::PublicKey;
 
 /// A coordinator as the configuration names it.
@@ -20,11 +20,13 @@ pub(super) struct Coordinators {
     turn: usize,
     /// Addresses that the current one told us of.
     learned: Vec<Candidate>,
+    /// How a network of IPv6 alone reaches those of IPv4.
+    nat64: Option<Nat64>,
 }
 
 impl Coordinators {
     pub(super) fn new(configured: Vec<CoordinatorAddress>) -> Self {
-        Self { configured, current: 0, turn: 0, learned: Vec::new() }
+        Self { configured, current: 0, turn: 0, learned: Vec::new(), nat64: None }
     }
 
     pub(super) fn current(&self) -> Option<&CoordinatorAddress> {
@@ -43,9 +45,21 @@ impl Coordinators {
             .take(all)
     }
 
+    /// The same of IPv4, as a network of IPv6 alone reaches them.
+    pub(super) fn translated(&self) -> impl Iterator<Item = Candidate> {
+        self.candidates().filter_map(|candidate| self.nat64?.translate(candidate))
+    }
+
     /// Where any of them may be reached, as far as is known.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Candidate> {
-        self.configured.iter().flat_map(|one| &one.addresses).chain(&self.learned)
+    pub(super) fn all(&self) -> impl Iterator<Item = Candidate> {
+        let all = self.configured.iter().flat_map(|one| &one.addresses).chain(&self.learned);
+        all.flat_map(|one| [Some(*one), self.nat64.and_then(|nat64| nat64.translate(one))])
+            .flatten()
+    }
+
+    /// How a network of IPv6 alone reaches IPv4, from now on.
+    pub(super) fn set_nat64(&mut self, nat64: Option<Nat64>) {
+        self.nat64 = nat64;
     }
 
     /// Takes note of where the current one says it may be reached.

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::Time;
-use crate::address::{Candidate, Leg, LocalPin};
+use crate::address::{Candidate, Leg, LocalPin, Nat64};
 use crate::id::{Epoch, SessionId};
 use crate::machine::{Backoff, Context, Hint, Node, Rtt, SignalSession, SignalTrace, Spoken};
 use crate::plugin::MemberRole;
@@ -154,6 +154,11 @@ impl Client {
         families(&self.legs).into_iter().zip(before).any(|(now, before)| now && !before)
     }
 
+    /// How a network of IPv6 alone reaches coordinators of IPv4, from now on.
+    pub(crate) fn set_nat64(&mut self, nat64: Option<Nat64>) {
+        self.coordinators.set_nat64(nat64);
+    }
+
     fn choose_legs(&mut self, node: &Node) {
         let mut legs: Vec<Leg> = Vec::new();
         for candidate in self.coordinators.candidates() {
@@ -162,6 +167,11 @@ impl Client {
             if !has_family && self.reachable.contains(&ip) {
                 legs.extend(node.leg_to(candidate));
             }
+        }
+        if legs.is_empty() {
+            let mut translated = self.coordinators.translated();
+            let reached = translated.find(|it| self.reachable.contains(&it.addr.ip()));
+            legs.extend(reached.and_then(|candidate| node.leg_to(&candidate)));
         }
         self.legs = legs;
     }

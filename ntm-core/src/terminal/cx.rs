@@ -68,14 +68,24 @@ impl Cx<'_> {
     /// everybody in a network.
     pub(super) fn leg_to_peer(&self, candidate: &Candidate, scopes: &[Scope]) -> Option<Leg> {
         let leads_there = scopes.contains(&Scope::of(candidate.addr.ip()));
-        self.leg_to(candidate).filter(|_| leads_there)
+        self.leg_to(candidate).or_else(|| self.leg_through_nat64(candidate)).filter(|_| leads_there)
+    }
+
+    /// The way to a candidate of IPv4 from a network that has none.
+    pub(super) fn leg_through_nat64(&self, candidate: &Candidate) -> Option<Leg> {
+        let translated = self.surroundings.nat64()?.translate(candidate)?;
+        self.node.leg_to(&translated)
     }
 
     /// Whether a NAT lies between us and the coordinator in this family.
     pub(super) fn is_natted(&self, ipv6: bool) -> bool {
-        self.observed
+        // A translator forgets as a NAT does.
+        let translated = ipv6 && self.surroundings.nat64().is_some();
+        let observed = self
+            .observed
             .iter()
-            .any(|seen| seen.addr.is_ipv6() == ipv6 && !self.surroundings.claimed().contains(seen))
+            .any(|seen| seen.addr.is_ipv6() == ipv6 && !self.surroundings.claimed().contains(seen));
+        translated || observed
     }
 
     /// Where else the peer may reach us: in the open. A private address would

@@ -10,6 +10,7 @@
 //!   `recovery`, `unknown` (who has forgotten us), `upgrade`, `wake`, `width` (how
 //!   large a packet passes).
 //! - `overlap`: two links at once, and which of them to use.
+//! - `translation`: reaching IPv4 from a network of IPv6 alone.
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
@@ -29,6 +30,7 @@ mod setup;
 mod status;
 #[cfg(test)]
 mod tests;
+mod translation;
 mod tunnel;
 mod unknown;
 mod update;

@@ -60,6 +60,7 @@ impl Tunnel {
         self.remotes.iter_mut().for_each(|remote| remote.probe = None);
         self.by_relay_only = None;
         self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
+        self.translate(cx);
         if tell_peer {
             self.rebind(cx);
             if self.is_live(cx.now) {

@@ -99,7 +99,9 @@ impl RelayUse {
 
 /// The way to a relay: as before while that leads there.
 fn leg_to_relay(cx: &Cx<'_>, grant: &RelayGrant, before: Option<Leg>) -> Option<Leg> {
-    let legs: Vec<Leg> = grant.candidates.iter().filter_map(|c| cx.leg_to(c)).collect();
+    let native = grant.candidates.iter().filter_map(|c| cx.leg_to(c));
+    let translated = grant.candidates.iter().filter_map(|c| cx.leg_through_nat64(c));
+    let legs: Vec<Leg> = native.chain(translated).collect();
     let reached = |leg: &&Leg| cx.surroundings.may_reach(leg.remote.ip());
     let as_before = |leg: &&Leg| before.is_some_and(|before| before.same_remote(leg));
     let kept = legs.iter().find(|leg| as_before(leg) && reached(leg));
@@ -158,6 +160,15 @@ impl Tunnel {
     pub(super) fn forget_past_relays(&mut self) {
         self.relays.retain(|relay| relay.offered);
         self.forget_ways_of_past_relays();
+    }
+
+    /// Finds relays of IPv4 by the translator of a network of IPv6 alone.
+    pub(super) fn translate_relays(&mut self, cx: &mut Cx<'_>) {
+        if self.relays.iter().any(|relay| relay.leg.remote.is_ipv4()) {
+            let grants: Vec<_> = self.relays.iter().map(|relay| relay.grant.clone()).collect();
+            self.grant_relays(cx, &grants);
+            self.bind_relays(cx);
+        }
     }
 
     /// Makes ourselves known to every granted relay that does not know us here.

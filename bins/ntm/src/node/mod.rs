@@ -11,6 +11,7 @@ mod effects;
 mod handover;
 mod log;
 mod machines;
+mod nat64;
 mod overlap;
 mod peers;
 mod ping;

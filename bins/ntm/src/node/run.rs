@@ -7,13 +7,13 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use ntm_core::Time;
-use ntm_core::address::Leg;
+use ntm_core::address::{Leg, Nat64};
 use ntm_core::coordinator::CoordinatorEvent;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{Change, Fault, Interface, InterfaceSettings, PluginError, Snapshot};
 use ntm_core::relay::RelayEvent;
-use ntm_core::terminal::{Cause, Phase, TerminalCommand, TerminalEvent};
+use ntm_core::terminal::{Cause, Phase, Terminal, TerminalCommand, TerminalEvent};
 use ntm_core::tunnel::{Traffic, addressed};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ use super::overlap::Overlap;
 use super::ping::Ping;
 use super::silence::Silence;
 use super::sleep::Sleep;
-use super::{Node, log};
+use super::{Node, log, nat64};
 use crate::clock;
 use crate::config::Problem;
 use crate::error::{Exit, StartError};
@@ -62,6 +62,8 @@ pub(crate) struct Waiting {
     settings: Option<InterfaceSettings>,
     session: [Option<SessionId>; 2],
     snapshot: Snapshot,
+    /// How IPv4 is reached where there is none.
+    nat64: nat64::Search,
     /// What was told last of networks here.
     overlap: Option<Overlap>,
     /// Why the node has to stop.
@@ -129,6 +131,7 @@ impl Node {
             Some((asker, id, outcome)) = self.answers.recv() => {
                 self.machines.handle_outcome(clock::now(), asker, id, outcome);
             }
+            found = self.waiting.nat64.found() => self.translate(found).await,
             Some((request, answer)) = called.recv() => self.serve(request, answer),
             () = tick => return Turn::Tick(self.look_after_traffic()),
             // The next turn sees to it.
@@ -234,6 +237,8 @@ impl Node {
                 self.waiting.snapshot.clone_from(&snapshot);
                 self.machines.handle_addresses(now, &snapshot, &routes, links);
                 self.tell_of_overlap();
+                let ipv6_only = self.machines.terminal.as_ref().is_some_and(Terminal::is_ipv6_only);
+                self.waiting.nat64.look(ipv6_only, &self.waiting.snapshot);
                 for (asker, id, ips) in std::mem::take(&mut self.waiting.unanswered) {
                     self.answer_routes(now, asker, id, ips).await;
                 }
@@ -245,6 +250,15 @@ impl Node {
         if !self.waiting.unanswered.is_empty() {
             // Machines do not ask twice.
             self.waiting.look.get_or_insert(clock::now() + ROUTES_AGAIN);
+        }
+    }
+
+    /// The network tells how it reaches IPv4.
+    async fn translate(&mut self, nat64: Option<Nat64>) {
+        let now = clock::now();
+        if let Some(terminal) = &mut self.machines.terminal {
+            terminal.set_nat64(now, nat64);
+            self.look(now).await;
         }
     }
 
