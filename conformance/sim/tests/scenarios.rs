@@ -65,7 +65,7 @@ fn h01_mn_moves_both_open() {
         goes_on(&mut pair, path);
         let mut steps =
             pair.world.host(pair.mn).events.iter().filter_map(|(_, event)| match event {
-                TerminalEvent::Phase { phase: Phase::Rebuilt(rebuilt), .. } => Some(*rebuilt),
+                TerminalEvent::Phase { phase: Phase::Rebuilt(rebuilt, _), .. } => Some(*rebuilt),
                 _ => None,
             });
         assert_eq!(steps.next_back(), Some(path), "the step is told");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cx::Cx;
 use super::event::TerminalEvent;
+use super::phase::Notice;
 use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
@@ -117,7 +118,9 @@ impl Tunnel {
         if let Some(contest) =
             self.contest.take_if(|contest| contest.decide_at.is_some_and(|at| at <= cx.now))
         {
+            let before = self.selected.map(|selected| self.way(&selected.leg));
             self.select(cx, &contest.challenger, None);
+            self.note_followed(cx, Notice::Rebinding, before);
         }
     }
 }

@@ -260,6 +260,7 @@ impl Terminal {
 
 impl Tunnel {
     fn handle_direction(&mut self, cx: &mut Cx<'_>, direction: &RouteDirection) {
+        self.note_directed(cx, direction);
         self.grant_relays(cx, &direction.relays);
         let restarted =
             direction.peer_epoch.start() > self.peer_epoch.start() && self.peer_epoch.start() > 0;

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::phase::{PeerPhase, Winner};
 use crate::Time;
 use crate::address::{Candidate, Leg, Prefix, Vips};
 use crate::crypto::Suite;
@@ -83,6 +84,17 @@ pub enum TerminalEvent {
         /// When.
         at: Time,
     },
+    /// A step of a peer's move. Steps of one epoch belong together.
+    PeerPhase {
+        /// The tunnel to it.
+        path: PathId,
+        /// The peer's epoch that the move began.
+        epoch: Epoch,
+        /// What happened.
+        phase: PeerPhase,
+        /// When.
+        at: Time,
+    },
     /// The answer to a ping.
     Pong {
         /// The tunnel.
@@ -108,12 +120,14 @@ pub struct Way {
 pub enum Phase {
     /// Noticed; the first datagram about it has been handed out.
     Detected(Cause),
+    /// The peer of this tunnel is being told: the first Tunnel Request is handed out.
+    Told(PathId),
     /// The coordinator has registered the new location.
     Registered,
     /// The coordinator's direction for this tunnel has arrived.
     Directed(PathId),
-    /// The tunnel's path works from the new location.
-    Rebuilt(PathId),
+    /// The tunnel's path works from the new location, and what made it.
+    Rebuilt(PathId, Winner),
 }
 
 /// The trial of a link that would be better.

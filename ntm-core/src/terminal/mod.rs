@@ -11,6 +11,7 @@
 //!   large a packet passes).
 //! - `overlap`: two links at once, and which of them to use.
 //! - `translation`: reaching IPv4 from a network of IPv6 alone.
+//! - `phase`: telling of moves.
 //! - `pins`: the keys that were first seen for names.
 
 mod config;
@@ -21,6 +22,7 @@ mod event;
 mod liveness;
 mod movement;
 mod overlap;
+mod phase;
 mod pins;
 mod recovery;
 mod relaying;
@@ -40,6 +42,7 @@ mod width;
 
 pub use config::{Mode, TerminalConfig};
 pub use event::{Cause, LinkTrial, Phase, TerminalEvent, Way};
+pub use phase::{Notice, PeerPhase, Winner};
 pub use status::{TerminalStatus, TunnelState, TunnelStatus};
 
 use std::collections::{BTreeMap, BTreeSet};

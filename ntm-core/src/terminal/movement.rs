@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::cx::Cx;
-use super::event::{Phase, TerminalEvent};
+use super::event::TerminalEvent;
+use super::phase::{Notice, PeerPhase, Rebuilding};
 use super::remote::Why;
 use super::tunnel::Tunnel;
 use crate::Time;
@@ -59,7 +60,7 @@ impl Tunnel {
         // An answer to what was asked from where we were proves nothing here.
         self.remotes.iter_mut().for_each(|remote| remote.probe = None);
         self.by_relay_only = None;
-        self.rebuilding = self.is_live(cx.now).then_some(cx.epoch);
+        self.rebuilding = self.is_live(cx.now).then(|| Rebuilding::new(cx.epoch));
         self.translate(cx);
         if tell_peer {
             self.rebind(cx);
@@ -246,7 +247,7 @@ impl Tunnel {
         };
         let response = TunnelResponse { epoch: cx.epoch, echo: request.challenge, challenge };
         self.say(cx, leg, &Control::TunnelResponse(response));
-        self.rebuilt(cx);
+        self.rebuilt(cx, leg, true);
         if self.update.is_some() {
             self.send_update_by(cx, leg);
         }
@@ -281,14 +282,6 @@ impl Tunnel {
         self.confirm(cx, &asked, response.epoch);
         if self.is_selected(&asked) {
             self.end_lag(cx);
-        }
-    }
-
-    /// Notes that the path works from where we are now.
-    pub(super) fn rebuilt(&mut self, cx: &mut Cx<'_>) {
-        if let Some(epoch) = self.rebuilding.take() {
-            let (phase, at) = (Phase::Rebuilt(self.path), cx.now);
-            cx.event(TerminalEvent::Phase { epoch, phase, at });
         }
     }
 
@@ -333,11 +326,13 @@ impl Tunnel {
         self.end_contest(cx);
         // The direction for where it is now may have been quicker.
         self.by_relay_only = self.by_relay_only.filter(|planned| *planned >= epoch);
+        let way_before = self.selected.map(|selected| self.way(&selected.leg));
         if !self.is_selected(leg) {
             // What goes by the old way instead goes without a limit.
             let before = self.selected.filter(|selected| selected.proved && !old_gone);
             self.select(cx, leg, before.map(|selected| selected.leg));
         }
+        self.note_followed(cx, Notice::Word, way_before);
         self.selected.is_some_and(|selected| !selected.proved)
     }
 
@@ -410,6 +405,7 @@ impl Tunnel {
         let proved = before
             .filter(usable)
             .or_else(|| self.remotes.iter().map(|remote| remote.leg).find(|leg| usable(leg)));
+        self.end_following(cx, PeerPhase::Reverted);
         match proved {
             Some(leg) => self.select(cx, &leg, None),
             None => self.deselect(cx),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cx::Cx;
 use super::event::TerminalEvent;
+use super::phase::PeerPhase;
 use super::remote::{Confirmed, Why};
 use super::session::{HARD_STOP, Session, Terms};
 use super::tunnel::Tunnel;
@@ -369,7 +370,10 @@ impl Tunnel {
         let keep = self.selected.map(|selected| selected.leg);
         self.remotes.note(cx.now, leg, None, keep).confirmed = Some(confirmed);
         self.prefer(cx, leg);
-        self.rebuilt(cx);
+        self.rebuilt(cx, leg, false);
+        if self.is_selected(leg) {
+            self.end_following(cx, PeerPhase::Proved);
+        }
         self.measure(cx, leg);
     }
 

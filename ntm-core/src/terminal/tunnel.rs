@@ -5,6 +5,7 @@ use super::cx::Cx;
 use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
 use super::movement::{Burst, Ping};
+use super::phase::Rebuilding;
 use super::recovery::Recovery;
 use super::overlap::{Lag, Tried};
 use super::relaying::RelayUse;
@@ -64,7 +65,9 @@ pub(super) struct Tunnel {
     /// When the coordinator was last asked on this tunnel's behalf.
     pub(super) asked_direction: Option<Time>,
     /// The epoch of our move after which the path is not known to work yet.
-    pub(super) rebuilding: Option<Epoch>,
+    pub(super) rebuilding: Option<Rebuilding>,
+    /// The peer's epoch whose place it has not proved yet.
+    pub(super) following: Option<Epoch>,
     /// Whether the way in use works by a better link, too: asked.
     pub(super) tried: Option<Tried>,
     /// Packets still leave by the link that was used before the last move.
@@ -117,6 +120,7 @@ impl Tunnel {
             rebuilding: None,
             tried: None,
             lag: None,
+            following: None,
         }
     }
 

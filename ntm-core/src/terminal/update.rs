@@ -63,6 +63,7 @@ impl Tunnel {
             old_gone: update.old_gone,
             candidates: cx.own_candidates(),
         });
+        self.note_told(cx, leg);
         self.say(cx, leg, &request);
     }
 

@@ -469,6 +469,11 @@ impl Carrier {
         self.dropped
     }
 
+    /// Packets that had to wait so far.
+    pub fn held(&self) -> u64 {
+        self.hold.taken_in()
+    }
+
     /// Packets that waited in vain so far.
     pub fn held_in_vain(&self) -> u64 {
         self.hold.dropped()

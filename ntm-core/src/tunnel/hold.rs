@@ -19,6 +19,7 @@ const OLDEST: Duration = Duration::from_secs(2);
 pub struct Hold {
     queues: BTreeMap<IpAddr, Queue>,
     bytes: usize,
+    taken_in: u64,
     dropped: u64,
 }
 
@@ -40,6 +41,7 @@ pub struct Held {
 impl Hold {
     /// Keeps a copy of `packet` until there is a path to `vip`.
     pub fn push(&mut self, now: Time, vip: IpAddr, packet: &[u8]) {
+        self.taken_in += 1;
         let is_new = !self.queues.contains_key(&vip);
         if packet.len() > MOST_BYTES
             || self.bytes + packet.len() > MOST_BYTES_IN_ALL
@@ -111,6 +113,11 @@ impl Hold {
         if queue.packets.is_empty() {
             self.queues.remove(&vip);
         }
+    }
+
+    /// Packets that had to wait so far, those dropped included.
+    pub fn taken_in(&self) -> u64 {
+        self.taken_in
     }
 
     /// Packets dropped so far for want of room or for age.

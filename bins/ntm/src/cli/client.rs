@@ -8,7 +8,7 @@ use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{MemberRole, MemberRoles};
 use serde_json::{Value, json};
 
-use super::{Asking, Failure, output, show};
+use super::{Asking, Failure, moves, output, show};
 
 /// Where nodes have their control sockets, unless configured otherwise.
 const SOCKETS: &str = "/run/ntm";
@@ -128,7 +128,7 @@ impl Trust {
     }
 }
 
-/// The last moves of a terminal.
+/// The last moves, its own and its peers', and why each took as long as it did.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -144,7 +144,7 @@ pub(super) struct Handover {
 
 impl Handover {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        self.asking.ask(&Request::Handover { last: self.last }, show::handovers)
+        self.asking.ask(&Request::Handover { last: self.last }, moves::show)
     }
 }
 

@@ -3,6 +3,7 @@ mod key;
 #[cfg(all(feature = "lab", target_os = "linux"))]
 mod lab;
 mod logging;
+mod moves;
 mod output;
 mod run;
 mod show;

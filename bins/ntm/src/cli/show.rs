@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::output::{bytes, micros, say, table};
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) => text.clone(),
@@ -13,7 +13,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -120,47 +120,4 @@ pub(super) fn pong(pong: &Value) {
         way(&pong["path"]),
         span(&pong["rtt_us"]),
     ));
-}
-
-/// The last moves.
-pub(super) fn handovers(moves: &Value) {
-    if list(moves).is_empty() {
-        return say("this node has not moved yet");
-    }
-    let head = [
-        "EPOCH",
-        "CAUSE",
-        "DETECTED",
-        "REGISTERED",
-        "TUNNEL",
-        "DIRECTED",
-        "REBUILT",
-        "FIRST PACKET",
-    ];
-    let mut rows = vec![head.map(String::from).to_vec()];
-    for one in list(moves) {
-        let of_node = |key: &str| span(&one["phases_us"][key]);
-        let epoch =
-            one["epoch"].as_u64().map_or("-".into(), |epoch| (epoch & 0xffff_ffff).to_string());
-        let mut row = vec![epoch, text(&one["cause"]), of_node("detected"), of_node("registered")];
-        for tunnel in list(&one["tunnels"]) {
-            let mut with_tunnel = row.clone();
-            let id: String = text(&tunnel["path_id"]).chars().take(8).collect();
-            with_tunnel.extend([
-                id,
-                span(&tunnel["directed"]),
-                span(&tunnel["rebuilt"]),
-                span(&tunnel["first_packet"]),
-            ]);
-            rows.push(with_tunnel);
-            // The node's own steps stand once.
-            row = vec![String::new(); row.len()];
-        }
-        if list(&one["tunnels"]).is_empty() {
-            rows.push(row);
-        }
-    }
-    table(&rows);
-    say("Spans count from the first datagram sent; DETECTED is the time before it, from the \
-         system's event.");
 }

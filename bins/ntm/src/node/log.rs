@@ -6,7 +6,7 @@ use ntm_core::coordinator::{CoordinatorEvent, Failure};
 use ntm_core::crypto::Suite;
 use ntm_core::machine::{Sent, SignalTrace};
 use ntm_core::relay::RelayEvent;
-use ntm_core::terminal::{Cause, LinkTrial, Phase, TerminalEvent};
+use ntm_core::terminal::{Cause, LinkTrial, Notice, PeerPhase, Phase, TerminalEvent};
 use ntm_core::wire::Refusal;
 use tracing::{debug, info, warn};
 
@@ -78,9 +78,23 @@ pub(super) fn terminal(at: Time, event: &TerminalEvent) {
                 debug!(%epoch, %source, "moved");
             }
             Phase::Detected(Cause::DeadPath) => info!(%epoch, "a path is dead"),
+            Phase::Told(path) => debug!(%epoch, %path, "told"),
             Phase::Registered => debug!(%epoch, "registered"),
             Phase::Directed(path) => debug!(%epoch, %path, "directed"),
-            Phase::Rebuilt(path) => info!(%epoch, %path, "tunnel rebuilt"),
+            Phase::Rebuilt(path, by) => info!(%epoch, %path, ?by, "tunnel rebuilt"),
+        },
+        TerminalEvent::PeerPhase { path, epoch, phase, .. } => match phase {
+            PeerPhase::Noticed { by: Notice::Word, to, .. } => {
+                info!(%epoch, %path, "the peer moved");
+                debug!(%epoch, %path, remote = %to.leg.remote, "the peer moved");
+            }
+            PeerPhase::Noticed { by: Notice::Rebinding, to, .. } => {
+                info!(%epoch, %path, "the peer is heard from elsewhere");
+                debug!(%epoch, %path, remote = %to.leg.remote, "the peer is heard from elsewhere");
+            }
+            PeerPhase::Directed => debug!(%epoch, %path, "told where the peer moved"),
+            PeerPhase::Proved => debug!(%epoch, %path, "the peer's new place is proved"),
+            PeerPhase::Reverted => info!(%epoch, %path, "the peer's new place is given up"),
         },
         TerminalEvent::Pong { path, rtt, .. } => debug!(%path, ?rtt, "pong"),
     }

@@ -42,7 +42,7 @@ use crate::worker::{self, Mailbox};
 
 pub use assemble::check;
 pub use control::{Request, Response, ask};
-pub use handover::{MoveReport, NodePhases, TunnelMove};
+pub use handover::{MoveReport, NodePhases, PacketReport, TunnelMove, WayReport};
 pub use log::SIGNAL;
 pub use status::{
     CoordinatorReport, Drops, MemberReport, NodeStatus, PathReport, PluginFacts, PresenceReport,

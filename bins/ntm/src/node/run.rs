@@ -234,6 +234,8 @@ impl Node {
         });
         match looked.await {
             Ok(Ok((snapshot, routes, links))) => {
+                let source = routes.iter().find_map(|(_, route)| Some(route.as_ref()?.source));
+                self.handovers.note_source(source);
                 self.waiting.snapshot.clone_from(&snapshot);
                 self.machines.handle_addresses(now, &snapshot, &routes, links);
                 self.tell_of_overlap();
@@ -395,7 +397,14 @@ impl Node {
                 if phase == Phase::Detected(Cause::DeadPath) {
                     self.waiting.silence.note_failure();
                 }
-                self.handovers.note(epoch, phase, at, &self.table);
+                self.handovers.note(epoch, phase, at, &self.table, self.mailbox.stats());
+            }
+            TerminalEvent::PeerPhase { path, epoch, phase, at } => {
+                let stats = self.mailbox.stats();
+                self.handovers.note_peer((path, epoch), phase, at, &self.table, stats);
+            }
+            TerminalEvent::Connected { path, peer, way, .. } => {
+                self.handovers.note_way(path, peer, way);
             }
             TerminalEvent::Pong { path, way, rtt } => self.answer_ping(path, &way, rtt),
             TerminalEvent::NoDirection { target, refusal } => {
@@ -406,7 +415,6 @@ impl Node {
             TerminalEvent::CoordinatorUnreachable => self.waiting.silence.note_failure(),
             TerminalEvent::Signal(_)
             | TerminalEvent::RegistrationRefused(_)
-            | TerminalEvent::Connected { .. }
             | TerminalEvent::Disconnected { .. }
             | TerminalEvent::KeyChanged { .. }
             | TerminalEvent::Link { .. } => {}
@@ -501,7 +509,7 @@ impl Node {
     /// Tells the terminal what its tunnels carried; how soon to do so again.
     fn look_after_traffic(&mut self) -> Duration {
         let now = clock::now();
-        self.handovers.note_packets(&self.table);
+        self.handovers.look(now, &self.table, self.mailbox.stats());
         let Some(terminal) = &mut self.machines.terminal else { return IDLE };
         let mut active = false;
         let mut traffic = BTreeMap::new();

@@ -13,13 +13,16 @@ use super::control::{Request, Response};
 use super::status::{self, NodeStatus, PluginFacts};
 use crate::clock;
 
+/// Moves that a status tells of.
+const MOVES: usize = 10;
+
 impl Node {
     pub(super) fn serve(&mut self, request: Request, answer: oneshot::Sender<Response>) {
         let now = clock::now();
         let response = match request {
             Request::Status => json_of(&self.status(now)),
             Request::Handover { last } => {
-                self.handovers.note_packets(&self.table);
+                self.handovers.look(now, &self.table, self.mailbox.stats());
                 json_of(&self.handovers.report(last))
             }
             Request::Ping { name, timeout_ms } => {
@@ -65,8 +68,9 @@ impl Node {
         }
     }
 
-    fn status(&self, now: Time) -> NodeStatus {
+    fn status(&mut self, now: Time) -> NodeStatus {
         let stats = self.mailbox.stats();
+        self.handovers.look(now, &self.table, stats);
         let facts = |facts: Vec<(String, String)>| facts.into_iter().collect();
         let transports = self.transports.iter().map(|(name, transport)| PluginFacts {
             name: name.clone(),
@@ -78,9 +82,10 @@ impl Node {
             public_key: self.public_key,
             version: env!("CARGO_PKG_VERSION"),
             terminal: self.machines.terminal.as_ref().map(|terminal| {
-                status::terminal(terminal.status(now), |path| {
+                let traffic = |path: &_| {
                     self.table.get(path).map(|tunnel| tunnel.traffic()).unwrap_or_default()
-                })
+                };
+                status::terminal(terminal.status(now), traffic, self.handovers.report(MOVES))
             }),
             coordinator: self
                 .machines

@@ -12,6 +12,7 @@ use ntm_core::terminal::{TerminalStatus, TunnelState, Way};
 use ntm_core::tunnel::Traffic;
 use serde::Serialize;
 
+use super::handover::MoveReport;
 use crate::worker::Stats;
 
 /// A node at one moment.
@@ -66,6 +67,8 @@ pub struct TerminalReport {
     pub coordinator_rtt_us: Option<u64>,
     /// Its tunnels.
     pub tunnels: Vec<TunnelReport>,
+    /// The last moves, its own and its peers', the latest last.
+    pub moves: Vec<MoveReport>,
 }
 
 /// A tunnel.
@@ -219,6 +222,7 @@ pub(super) fn path_report(way: &Way, proved: bool) -> PathReport {
 pub(super) fn terminal(
     status: TerminalStatus,
     traffic: impl Fn(&PathId) -> Traffic,
+    moves: Vec<MoveReport>,
 ) -> TerminalReport {
     let micros = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     let addresses =
@@ -253,6 +257,7 @@ pub(super) fn terminal(
         registered: status.registered,
         vips: status.vips.iter().collect(),
         tunnels: tunnels.collect(),
+        moves,
         claimed: addresses(status.claimed),
         observed: addresses(status.observed),
         coordinator_rtt_us: status.coordinator_rtt.map(micros),

@@ -64,6 +64,7 @@ pub(crate) struct WorkerStats {
 pub(crate) struct Stats {
     pub(crate) worker: WorkerStats,
     pub(crate) dropped: Dropped,
+    pub(crate) held: u64,
     pub(crate) held_in_vain: u64,
     pub(crate) control_drops: u64,
 }
@@ -74,6 +75,7 @@ impl AddAssign for Stats {
         self.worker.interface_drops += other.worker.interface_drops;
         self.worker.relayed += other.worker.relayed;
         self.dropped += other.dropped;
+        self.held += other.held;
         self.held_in_vain += other.held_in_vain;
         self.control_drops += other.control_drops;
     }

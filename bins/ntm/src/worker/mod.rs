@@ -191,6 +191,7 @@ impl Worker {
             let stats = Stats {
                 worker: self.stats,
                 dropped: self.carrier.dropped(),
+                held: self.carrier.held(),
                 held_in_vain: self.carrier.held_in_vain(),
                 control_drops: 0,
             };

@@ -85,7 +85,10 @@ fn handover_tells_of_moves() {
     assert!(world.ask(&mn, &["ping", "cn.example"]).status.success());
     assert_eq!(world.ask_json(&mn, &["handover"]), json!([]));
     let none = world.ask(&mn, &["handover"]);
-    assert_eq!(String::from_utf8(none.stdout).unwrap(), "this node has not moved yet\n");
+    assert_eq!(
+        String::from_utf8(none.stdout).unwrap(),
+        "neither this node nor a peer has moved yet\n"
+    );
 
     world.mn.move_to(&world.core).unwrap();
     let moves = until("the move", LIMIT, || {

@@ -6,6 +6,7 @@ mod handshakes;
 mod liveness;
 mod overlap;
 mod peer;
+mod phases;
 mod proof;
 mod recovery;
 mod registration;

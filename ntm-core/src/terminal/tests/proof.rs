@@ -103,7 +103,7 @@ fn the_answer_after_a_move_proves_the_address_that_was_asked() {
     let control = Control::TunnelResponse(response);
     let datagram = session.seal(world.path(&cn), Side::Higher, cn.epoch, &control);
     world.arrives(addr(ELSEWHERE), &datagram);
-    let rebuilt = Phase::Rebuilt(world.path(&cn));
+    let rebuilt = Phase::Rebuilt(world.path(&cn), Winner::Update);
     assert!(
         world
             .events
