@@ -91,6 +91,11 @@ bench-throughput *arguments:
 scale file="target/scale.svg":
     cargo run --release --locked -p ntm-sim --example scale -- {{file}}
 
+# What a move costs a conversation, beside other tunnels; arguments as of `ntm-bench handover`.
+bench-handover *arguments:
+    cargo build --release -p ntm -p ntm-bench
+    target/release/ntm-bench handover {{arguments}}
+
 # A long transfer while an end moves every two seconds; arguments as of `ntm-bench moves`.
 bench-moves *arguments:
     cargo build --release --locked -p ntm -p ntm-bench

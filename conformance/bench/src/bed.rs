@@ -103,6 +103,15 @@ impl Bed {
         Ok(())
     }
 
+    /// Two ends and a hub that others have joined, at these addresses.
+    pub(crate) fn joined(
+        [left, right, hub]: [Netns; 3],
+        [left_address, right_address, hub_address]: [Ipv4Addr; 3],
+    ) -> Self {
+        let (way, cable) = (Way::Direct, Cable::Offload);
+        Self { left, right, hub, way, cable, left_address, right_address, hub_address }
+    }
+
     /// The hub routes between the ends, and left has a second cable to it, which is
     /// not in use.
     pub(crate) fn routed() -> Result<Self> {
@@ -185,10 +194,10 @@ pub(crate) fn doing(what: &str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::System { what, source }
 }
 
-fn at([a, b, c]: [u8; 3], last: u8) -> Ipv4Addr {
+pub(crate) fn at([a, b, c]: [u8; 3], last: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, last)
 }
 
-fn net(address: Ipv4Addr, length: u8) -> IpNet {
+pub(crate) fn net(address: Ipv4Addr, length: u8) -> IpNet {
     Ipv4Net::new_assert(address, length).into()
 }

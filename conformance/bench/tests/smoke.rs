@@ -98,6 +98,55 @@ fn a_transfer_survives_moves() {
 }
 
 #[test]
+fn moves_are_measured_at_both_ends_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, plot) = (folder.path().join("handover.json"), folder.path().join("handover.svg"));
+    let program = ntm();
+    let output = bench(&[
+        "handover",
+        "--only",
+        "ntm",
+        "--variant",
+        "plain,listening,both",
+        "--rtt",
+        "5",
+        "--moves",
+        "2",
+        "--ntm",
+        program.to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+        "--plot",
+        plot.to_str().unwrap(),
+    ]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!(report["schema"], 1);
+    let rows = report["rows"].as_array().unwrap();
+    let variants: Vec<_> = rows.iter().map(|row| row["variant"].as_str().unwrap()).collect();
+    assert_eq!(variants, ["plain", "listening", "both"]);
+    for row in rows {
+        assert_eq!((&row["cut"], &row["why_not"]), (&false.into(), &Value::Null), "{row}");
+        let moves = row["moves"].as_array().unwrap();
+        assert_eq!(moves.len(), 2, "{row}");
+        for moved in moves {
+            assert!(moved["mover_silence_ms"].as_f64().unwrap() > 0.0, "{row}");
+            // An end to which nothing is sent has no silence.
+            assert_eq!(moved["peer_silence_ms"].is_null(), row["variant"] == "listening", "{row}");
+            assert!(moved["acted_ms"].is_f64(), "the node tells of it too: {row}");
+            if row["variant"] == "plain" {
+                assert!(moved["repointed_ms"].is_f64() && moved["rebuilt_ms"].is_f64(), "{row}");
+            }
+        }
+    }
+    assert!(!report["aims"].as_array().unwrap().is_empty());
+    assert!(told.contains("both ends move at once"), "{told}");
+    let plot = std::fs::read_to_string(plot).unwrap();
+    assert_eq!(plot.matches("<circle").count(), 2 * 3);
+}
+
+#[test]
 fn stages_are_measured_and_compared() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("stages.json");

@@ -1,3 +1,4 @@
+mod handover;
 mod moves;
 mod relay;
 mod stages;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ntm_lab::sandbox;
 
+use crate::tunnel::Tunnel;
+
 /// Measures `ntm` beside other tunnels, in namespaces made for it, and what its
 /// parts cost.
 #[derive(Parser)]
@@ -20,6 +23,7 @@ Examples:
   ntm-bench throughput --quick
   ntm-bench throughput --only none --only ntm --only nebula --json figures.json
   ntm-bench moves --gib 1
+  ntm-bench handover --rtt 20
   ntm-bench relay
   ntm-bench stages
 
@@ -39,6 +43,8 @@ enum Command {
     Throughput(throughput::Throughput),
     /// One long transfer while an end moves again and again.
     Moves(moves::Moves),
+    /// What a move costs a conversation, beside other tunnels.
+    Handover(handover::Handover),
     /// What it costs a relay to forward a packet.
     Relay(relay::Relay),
     /// What each stage of a packet's way costs, without a network.
@@ -85,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Throughput(throughput) => throughput.execute(),
         Command::Moves(moves) => moves.execute(),
+        Command::Handover(handover) => handover.execute(),
         Command::Relay(relay) => relay.execute(),
         Command::Stages(stages) => stages.execute(),
     };
@@ -116,6 +123,27 @@ fn find_ntm(named: Option<&Path>) -> Result<PathBuf, Failure> {
         let message = format!("cannot find {program}: {error}; build it, or name another");
         Failure::new(Exit::Missing, message)
     })
+}
+
+/// The tunnels of these names; all, if there is no name.
+fn chosen<'a>(all: &'a [Tunnel], only: &[String]) -> Result<Vec<&'a Tunnel>, Failure> {
+    if let Some(name) = only.iter().find(|name| all.iter().all(|t| t.name != **name)) {
+        let message = format!("there is no tunnel {name:?}; `--list` shows what there is");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    Ok(all.iter().filter(|tunnel| wanted(tunnel.name)).collect())
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let model = model.map_or("unknown processor", |(_, model)| model);
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
 
 fn write(file: &Path, content: String) -> Result<(), Failure> {

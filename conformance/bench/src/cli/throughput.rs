@@ -1,10 +1,9 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, FOLDER, Failure, enter, find_ntm, progress, say, write};
+use super::{Exit, FOLDER, Failure, chosen, enter, find_ntm, machine, progress, say, write};
 use crate::bed::{Bed, Cable, Way};
 use crate::measure::suite::{self, Plan};
 use crate::report::{Entry, Report};
@@ -69,7 +68,7 @@ pub(super) struct Throughput {
 
 impl Throughput {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let tunnels = self.chosen()?;
+        let tunnels = chosen(&tunnel::ALL, &self.only)?;
         if self.list {
             tunnels.iter().for_each(|tunnel| say(format!("{:<14}{}", tunnel.name, tunnel.what)));
             return Ok(());
@@ -92,19 +91,6 @@ impl Throughput {
             return Err(Failure::new(Exit::Failed, "not every repeat was measured; see above"));
         }
         Ok(())
-    }
-
-    fn chosen(&self) -> Result<Vec<&'static Tunnel>, Failure> {
-        if let Some(name) =
-            self.only.iter().find(|name| tunnel::ALL.iter().all(|t| t.name != **name))
-        {
-            let message = format!(
-                "there is no tunnel {name:?}; `ntm-bench throughput --list` shows what there is"
-            );
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
-        Ok(tunnel::ALL.iter().filter(|tunnel| wanted(tunnel.name)).collect())
     }
 
     fn programs(&self) -> Result<Programs, Failure> {
@@ -168,15 +154,4 @@ impl Throughput {
         }
         report
     }
-}
-
-/// What the figures were taken on.
-fn machine() -> String {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let model = model.map_or("unknown processor", |(_, model)| model);
-    format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }

@@ -4,6 +4,7 @@ mod fastd;
 mod nebula;
 mod ntm;
 mod openvpn;
+mod strongswan;
 mod tinc;
 mod wireguard;
 
@@ -53,8 +54,12 @@ pub(crate) struct Running {
     pub(crate) path: Vec<Process>,
     /// What they need besides.
     pub(crate) others: Vec<Process>,
+    /// Where left and right can be asked how they are: nodes of ours alone.
+    pub(crate) sockets: Option<[PathBuf; 2]>,
 }
 
+/// What stands at the hub besides, where a tunnel has such a thing.
+const LIGHTHOUSE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 254);
 /// The addresses inside every tunnel that lets us choose.
 const LEFT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
@@ -124,6 +129,43 @@ pub(crate) const ALL: [Tunnel; 9] = [
         what: "Salsa20/12 and UMAC",
         version: Some(("fastd", &["--version"])),
         start: fastd::start,
+    },
+];
+
+/// Those whose ends may move, set up for it.
+pub(crate) const ROAMING: [Tunnel; 6] = [
+    NTM,
+    Tunnel {
+        name: "ntm-seed",
+        what: "the paper's sequence of messages",
+        version: None,
+        start: |context| {
+            ntm::start(context, &context.programs.ntm, "[handover]\nmode = \"seed\"\n")
+        },
+    },
+    Tunnel {
+        name: "nebula",
+        what: "with a lighthouse",
+        version: Some(("nebula", &["-version"])),
+        start: nebula::start_roaming,
+    },
+    Tunnel {
+        name: "wireguard-go",
+        what: "without keep-alives, as it comes",
+        version: Some(("wireguard-go", &["--version"])),
+        start: wireguard::start,
+    },
+    Tunnel {
+        name: "openvpn",
+        what: "a client, and a server with --float",
+        version: Some(("openvpn", &["--version"])),
+        start: openvpn::start_roaming,
+    },
+    Tunnel {
+        name: "strongswan",
+        what: "IKEv2 with MOBIKE, ESP in user space",
+        version: Some(("ipsec", &["--version"])),
+        start: strongswan::start,
     },
 ];
 
@@ -230,5 +272,5 @@ fn none(context: &Context<'_>) -> Result<Running> {
         return Err(Error::Wrong("the ends cannot reach each other".into()));
     }
     let (left, right) = (context.bed.left_address, context.bed.right_address);
-    Ok(Running { left, right, path: Vec::new(), others: Vec::new() })
+    Ok(Running { left, right, path: Vec::new(), others: Vec::new(), sockets: None })
 }

@@ -67,7 +67,8 @@ pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Re
     domain.ask("left", &["ping", "right.example"])?;
     domain.wait_for_way()?;
     let (left, right) = (domain.address("left")?, domain.address("right")?);
-    Ok(Running { left, right, path, others: vec![dc] })
+    let sockets = Some(["left", "right"].map(|name| domain.socket(name)));
+    Ok(Running { left, right, path, others: vec![dc], sockets })
 }
 
 struct Domain<'a> {

@@ -4,10 +4,24 @@ use std::process::Command;
 
 use ntm_lab::Result;
 
-use super::{Context, LEFT, RIGHT, Running};
+use super::{Context, LEFT, LIGHTHOUSE, RIGHT, Running};
 use crate::bed::{INNER_MTU, dress, program};
 
 pub(super) fn start(context: &Context<'_>) -> Result<Running> {
+    run(context, false)
+}
+
+/// A server that follows where its client's packets come from. Between two equals it
+/// does so only when keys are renewed.
+pub(super) fn start_roaming(context: &Context<'_>) -> Result<Running> {
+    run(context, true)
+}
+
+/// Addresses are ours to give.
+const ROAMING: [&str; 3] = ["--float", "--ifconfig-noexec", "--route-noexec"];
+const MASK: &str = "255.255.255.0";
+
+fn run(context: &Context<'_>, roaming: bool) -> Result<Running> {
     context.must_be_direct()?;
     let openvpn = program("openvpn")?;
     let ends = context.ends();
@@ -45,12 +59,21 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         let mtu = INNER_MTU.to_string();
         let mut command = Command::new(&openvpn);
         command.args(["--dev", "bench", "--dev-type", "tun", "--proto", "udp", "--port", "1194"]);
-        command.args(["--local", &end.address.to_string()]);
-        command.args(["--remote", &peer.address.to_string(), "1194"]);
-        command.args(if own == 0 {
-            &["--tls-client"][..]
+        let remote = ["--remote".to_owned(), peer.address.to_string(), "1194".to_owned()];
+        let is_client = own == 0;
+        if !roaming {
+            command.args(["--local", &end.address.to_string()]).args(&remote);
+        } else if is_client {
+            command.args(ROAMING).arg("--pull").args(&remote);
         } else {
-            &["--tls-server", "--dh", "none"]
+            let [first, last] = [LEFT, LIGHTHOUSE].map(|address| address.to_string());
+            command.args(ROAMING).args(["--mode", "server", "--topology", "subnet"]);
+            command.args(["--ifconfig", &end.inside.to_string(), MASK, "--keepalive", "10", "60"]);
+            command.args(["--ifconfig-pool", &first, &last, MASK]);
+        }
+        command.args(match is_client {
+            true => &["--tls-client"][..],
+            false => &["--tls-server", "--dh", "none"],
         });
         command.args([
             "--cert",
@@ -65,5 +88,5 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
     for end in ends {
         dress(end.machine, "bench", end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new() })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
 }

@@ -27,7 +27,11 @@ pub(super) fn status(socket: &Path) -> Result<Value> {
     ask(socket, &json!({ "command": "status" }))
 }
 
-pub(super) fn handovers(socket: &Path) -> Result<Vec<Value>> {
+/// The last moves of the node that listens there, as `ntm handover --json` says.
+///
+/// # Errors
+/// It does not answer.
+pub fn handovers(socket: &Path) -> Result<Vec<Value>> {
     let moves = ask(socket, &json!({ "command": "handover", "last": 64 }))?;
     Ok(moves.as_array().cloned().unwrap_or_default())
 }

@@ -14,5 +14,5 @@ mod plot;
 pub mod rows;
 mod stats;
 
-pub use ask::until;
+pub use ask::{handovers, until};
 pub use mover::Mover;

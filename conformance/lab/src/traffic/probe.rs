@@ -1,10 +1,15 @@
 use std::fmt;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use ntm_core::Time;
 
 use crate::clock::now;
@@ -68,7 +73,8 @@ pub struct Arrival {
     pub number: u64,
     /// When it was sent.
     pub sent: Time,
-    /// When it was read by the receiver.
+    /// When the receiver's kernel took it in; a receiver that gets no processor for a
+    /// while makes nothing later.
     pub arrived: Time,
 }
 
@@ -84,10 +90,33 @@ impl Probe {
     /// # Errors
     /// A namespace does not have its address.
     pub fn start(self, first: (&Netns, IpAddr), second: (&Netns, IpAddr)) -> Result<RunningProbe> {
+        self.start_ways(first, second, &[(0, 1), (1, 0)])
+    }
+
+    /// Starts only the stream from the first end to the second: the second never says
+    /// anything, and nothing is sent back.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_one_way(
+        self,
+        first: (&Netns, IpAddr),
+        second: (&Netns, IpAddr),
+    ) -> Result<RunningProbe> {
+        self.start_ways(first, second, &[(0, 1)])
+    }
+
+    fn start_ways(
+        self,
+        first: (&Netns, IpAddr),
+        second: (&Netns, IpAddr),
+        ways: &[(usize, usize)],
+    ) -> Result<RunningProbe> {
         let open = |(netns, address): (&Netns, IpAddr)| {
             let what = || format!("open a UDP socket on {address} in {}", netns.name());
             let socket = netns.run(|| UdpSocket::bind(SocketAddr::new(address, 0))).doing(what)?;
             socket.set_read_timeout(Some(TICK)).doing(what)?;
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true).doing(what)?;
             let at = socket.local_addr().doing(what)?;
             Ok((Arc::new(socket), at))
         };
@@ -97,6 +126,7 @@ impl Probe {
             start: now(),
             stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            newest: Default::default(),
         });
         let mut this = RunningProbe {
             shared: shared.clone(),
@@ -104,13 +134,11 @@ impl Probe {
             senders: Vec::new(),
             receivers: Vec::new(),
         };
-        for (socket, _) in &ends {
-            let (socket, shared) = (socket.clone(), shared.clone());
-            this.receivers.push(thread::spawn(move || shared.receive(&socket)));
-        }
-        for (from, to) in [(0, 1), (1, 0)] {
-            let (socket, to, shared) = (ends[from].0.clone(), ends[to].1, shared.clone());
-            this.senders.push(thread::spawn(move || shared.send(self, &socket, to)));
+        for (from, to) in ways.iter().copied() {
+            let (socket, receiver) = (ends[to].0.clone(), shared.clone());
+            this.receivers.push(thread::spawn(move || receiver.receive(&socket, from)));
+            let (socket, to, sender) = (ends[from].0.clone(), ends[to].1, shared.clone());
+            this.senders.push(thread::spawn(move || sender.send(self, &socket, to)));
         }
         Ok(this)
     }
@@ -129,12 +157,26 @@ impl RunningProbe {
         let sent: Vec<_> = self.senders.drain(..).map(join).collect::<Result<_>>()?;
         sleep(grace);
         self.shared.closed.store(true, Ordering::Relaxed);
-        let mut arrivals = self.receivers.drain(..).rev();
-        let mut flow = |sent| {
-            let arrivals = arrivals.next().ok_or_else(panicked)?.join().map_err(|_| panicked())?;
+        let mut flows = sent.into_iter().zip(self.receivers.drain(..)).map(|(sent, receiver)| {
+            let arrivals = receiver.join().map_err(|_| panicked())?;
             Ok(Flow::count(sent, self.shared.start, stop, arrivals))
-        };
-        Ok(Flows { there: flow(sent[0])?, back: flow(sent[1])? })
+        });
+        // Of a stream that there is not, nothing was sent.
+        let none = || Ok(Flow::count(0, self.shared.start, stop, Vec::new()));
+        let there = flows.next().unwrap_or_else(none)?;
+        Ok(Flows { there, back: flows.next().unwrap_or_else(none)? })
+    }
+
+    /// When the newest packet that has arrived so far was sent: from the first end,
+    /// and from the second.
+    pub fn newest(&self) -> [Time; 2] {
+        let newest = &self.shared.newest;
+        [&newest[0], &newest[1]].map(|sent| Time::from_nanos(sent.load(Ordering::Relaxed)))
+    }
+
+    /// When it began to send.
+    pub fn started(&self) -> Time {
+        self.shared.start
     }
 
     /// The time between two packets.
@@ -215,6 +257,8 @@ struct Shared {
     stopped: AtomicBool,
     /// Nothing is received any more.
     closed: AtomicBool,
+    /// Of each end: when the newest of its packets that has arrived was sent.
+    newest: [AtomicU64; 2],
 }
 
 impl Shared {
@@ -236,13 +280,12 @@ impl Shared {
         number
     }
 
-    fn receive(&self, socket: &UdpSocket) -> Vec<Arrival> {
+    fn receive(&self, socket: &UdpSocket, from: usize) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
         let mut packet = [0; 65_536];
         while !self.closed.load(Ordering::Relaxed) {
             // A time-out, or an ICMP error for an earlier packet.
-            let Ok((length, _)) = socket.recv_from(&mut packet) else { continue };
-            let arrived = now();
+            let Ok((length, arrived)) = take(socket, &mut packet) else { continue };
             let value = |place: usize| {
                 let bytes = packet[..length].get(8 * place..8 * place + 8)?;
                 Some(u64::from_be_bytes(bytes.try_into().ok()?))
@@ -250,11 +293,32 @@ impl Shared {
             if let (Some(run), Some(number), Some(sent)) = (value(0), value(1), value(2))
                 && run == self.run
             {
+                self.newest[from].fetch_max(sent, Ordering::Relaxed);
                 arrivals.push(Arrival { number, sent: Time::from_nanos(sent), arrived });
             }
         }
         arrivals
     }
+}
+
+/// A packet, and when the kernel took it in, on the clock of [`now`].
+fn take(socket: &UdpSocket, packet: &mut [u8]) -> io::Result<(usize, Time)> {
+    let mut space = nix::cmsg_space!(TimeSpec);
+    let mut parts = [IoSliceMut::new(packet)];
+    let fd = socket.as_raw_fd();
+    let got = recvmsg::<()>(fd, &mut parts, Some(&mut space), MsgFlags::empty())?;
+    let (read, wall) = (now(), clock_gettime(ClockId::CLOCK_REALTIME)?);
+    // The stamp is of the wall clock: what has passed since counts.
+    let mut ago = Duration::ZERO;
+    for message in got.cmsgs()? {
+        // A wall clock that is set back meanwhile tells nothing.
+        if let ControlMessageOwned::ScmTimestampns(stamp) = message
+            && wall > stamp
+        {
+            ago = (wall - stamp).into();
+        }
+    }
+    Ok((got.bytes, Time::from_nanos(read.nanos().saturating_sub(ago.as_nanos() as u64))))
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0x6e74_6d20_6c61_6200);
