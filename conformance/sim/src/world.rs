@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ntm_core::address::{Candidate, Nat64, TransportKind};
+use ntm_core::address::{Candidate, Nat64, TransportKind, Vips};
 use ntm_core::client::CoordinatorAddress;
 use ntm_core::coordinator::{Clocks, Coordinator, CoordinatorConfig, Member, RelayQuota};
 use ntm_core::crypto::{Identity, Secret, Suites};
@@ -274,6 +274,14 @@ impl World {
         let members = coordinator.as_ref().map(|coordinator| coordinator.status().members);
         let name = &self.makers[id.0].name;
         members.into_iter().flatten().any(|member| member.record.name == *name)
+    }
+
+    /// The virtual addresses that the coordinator has for a host.
+    pub fn vips_of_record(&self, id: HostId) -> Option<Vips> {
+        let coordinator = self.hosts[0].roles.coordinator.as_ref()?;
+        let members = coordinator.status().members;
+        let name = &self.makers[id.0].name;
+        members.into_iter().find(|member| member.record.name == *name)?.record.vips
     }
 
     /// Whether the coordinator knows where a host is.

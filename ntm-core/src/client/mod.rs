@@ -55,6 +55,8 @@ pub(crate) struct Client {
     keep_alive: Option<KeepAlive>,
     registered: Option<Registered>,
     rtt: Rtt,
+    /// Answers in a row to what had been sent more than once.
+    unclear: u32,
     unreachable: bool,
     /// What we have said lately.
     spoken: Spoken,
@@ -127,6 +129,7 @@ impl Client {
             keep_alive: None,
             registered: None,
             rtt: Rtt::default(),
+            unclear: 0,
             unreachable: false,
             spoken: Spoken::default(),
         }
@@ -424,9 +427,7 @@ impl Client {
         }
         let answers_open_request = match self.request.take() {
             Some(mut request) if request.id == id => {
-                if request.backoff.copies() == 1 {
-                    self.rtt.sample(cx.now.since(request.backoff.started()));
-                }
+                self.answered(cx.now, &request.backoff);
                 request.backoff = Backoff::patient(cx.now, &self.rtt);
                 request.backoff.sent(cx.now, cx.rng);
                 self.elsewhere = Some(request);
@@ -472,6 +473,16 @@ impl Client {
         self.retry_wait = Duration::ZERO;
         self.coordinators.learn(&response.coordinators);
         answers_open_request.then(|| ClientEvent::Registered(Box::new(response)))
+    }
+
+    /// Something has been answered. To what was sent once the answer gives a round
+    /// trip; if again and again it comes after a second copy, so that none does, the
+    /// time since the first copy is taken for one: it is no less.
+    fn answered(&mut self, now: Time, backoff: &Backoff) {
+        self.unclear = if backoff.copies() == 1 { 0 } else { self.unclear + 1 };
+        if self.unclear != 1 {
+            self.rtt.sample(now.since(backoff.started()));
+        }
     }
 
     /// The ways by which the coordinator has not seen us in this epoch.
@@ -545,9 +556,7 @@ impl Client {
         let Some(answered) = self.keep_alive.take_if(|keep_alive| keep_alive.id == id) else {
             return Some(ClientEvent::Answered(id));
         };
-        if answered.backoff.copies() == 1 {
-            self.rtt.sample(cx.now.since(answered.backoff.started()));
-        }
+        self.answered(cx.now, &answered.backoff);
         let registered = self.registered.as_mut()?;
         registered.keep_alive_at =
             registered.keep_alive_every.map(|every| cx.now + cx.rng.jitter(every));
@@ -600,6 +609,8 @@ impl Client {
             let copies = self.keep_alive.as_ref().map_or(0, |k| k.backoff.copies());
             if copies >= PATIENCE {
                 self.keep_alive = None;
+                // Or it does, and takes longer by now.
+                self.rtt = Rtt::default();
                 return Some(ClientEvent::RegistrationDue);
             }
             self.send_keep_alive(cx);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::exchanges::{Exchange, ExchangeId, Exchanges, Outstanding, Unacknowledged};
+use super::exchanges::{Exchange, ExchangeId, Exchanges, Outstanding, Places, Unacknowledged};
 use super::members::Station;
 use super::relays::Relay;
 use super::{Coordinator, CoordinatorEvent, Failure, Why};
@@ -215,6 +215,7 @@ impl Coordinator {
             responder,
             reason,
             answers,
+            places: self.places(initiator, responder),
             relays,
             for_initiator: None,
             answered: None,
@@ -225,6 +226,13 @@ impl Coordinator {
         }
     }
 
+    fn places(&self, initiator: PublicKey, responder: PublicKey) -> Places {
+        [initiator, responder].map(|key| {
+            let presence = self.members.presence(terminal(key))?;
+            Some((presence.epoch, presence.location.observed.len()))
+        })
+    }
+
     /// The traversal plugin has answered, or has not (`None`): then the relay.
     pub(super) fn planned(
         &mut self,
@@ -233,6 +241,12 @@ impl Coordinator {
         plan: Option<Result<Plan, PluginError>>,
     ) {
         let Some(exchange) = self.directions.exchanges.get(id) else { return };
+        let Exchange { path, initiator, responder, reason, answers, .. } = *exchange;
+        if exchange.places != self.places(initiator, responder) {
+            // A plan for where they were says nothing of where they are.
+            self.directions.exchanges.remove(id);
+            return self.begin(now, path, initiator, responder, reason, answers);
+        }
         let (relays, is_move) = (exchange.relays.len(), exchange.reason == Reason::Move);
         let by_relay = || Plan {
             to_initiator: Vec::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::members::Station;
 use super::relays::Relay;
 use crate::Time;
-use crate::id::{PathId, PublicKey};
+use crate::id::{Epoch, PathId, PublicKey};
 use crate::machine::Backoff;
 use crate::wire::{Reason, RequestId, RouteDirection, SignalBody};
 
@@ -24,6 +24,10 @@ impl ExchangeId {
     const LAST: Self = Self(u64::MAX);
 }
 
+/// How to tell whether the ends of a pair, the initiator first, are where they were:
+/// their epochs, and by how many addresses they are seen.
+pub(super) type Places = [Option<(Epoch, usize)>; 2];
+
 /// A pair being directed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Exchange {
@@ -33,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) reason: Reason,
     /// The initiator's own request, which the direction to it answers.
     pub(super) answers: Option<RequestId>,
+    /// Where both ends were when the plan was asked for.
+    pub(super) places: Places,
     /// The relays that the plan's numbers mean.
     pub(super) relays: Vec<Relay>,
     /// The direction for the initiator, waiting for the responder's Ack or kept

@@ -548,6 +548,9 @@ impl Run {
             if !status.registered {
                 return Err(format!("{name} is not registered"));
             }
+            if status.vips != self.world.vips_of_record(self.ends[end]).unwrap_or_default() {
+                return Err(format!("{name} has other addresses by now, and does not know it"));
+            }
             let Some(way) = tunnel.way.filter(|_| tunnel.state == TunnelState::Live) else {
                 return Err(format!("{name}'s tunnel is {:?}", tunnel.state));
             };

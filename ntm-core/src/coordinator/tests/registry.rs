@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plugin::{Fault, PluginError};
+use crate::wire::{DirectionRequest, Target};
 
 fn full() -> PluginError {
     PluginError::new(Fault::System, "the disk is full", "make room")
@@ -162,4 +163,27 @@ fn a_change_of_members_counts_when_it_is_durable_and_who_asked_hears_when_it_is_
     assert_eq!(name, mn.name);
     assert!(said.unwrap().contains("the disk is full"));
     assert!(world.coordinator.members.named(&mn.name).is_none());
+}
+
+#[test]
+fn a_plan_for_where_an_end_was_is_asked_for_again() {
+    let mut world = World::new();
+    let mut mn = world.terminal("mn.example", 5);
+    let mut cn = world.terminal("cn.example", 6);
+    let target = Target::Vip(world.vip_of(&cn));
+    hold(&mut world);
+    world.says(&mut mn, SignalBody::DirectionRequest(DirectionRequest { target, path: None }));
+    let (id, effect) = only(held(&mut world));
+    (cn.addr, cn.epoch) = (addr(7), cn.epoch.next());
+    let registration = cn.registration(Vec::new());
+    world.says(&mut cn, registration);
+    let Effect::Plan(before) = effect else { panic!("{effect:?}") };
+    answer(&mut world, id, Outcome::Planned(Ok(plan(&before))));
+    assert!(cn.hears(&std::mem::take(&mut world.sent)).is_empty(), "nothing is directed by it");
+    let (id, effect) = only(held(&mut world));
+    let Effect::Plan(after) = effect else { panic!("{effect:?}") };
+    assert_eq!(after.responder.observed[0].candidate.addr, cn.addr);
+    answer(&mut world, id, Outcome::Planned(Ok(plan(&after))));
+    let told = cn.hears(&std::mem::take(&mut world.sent));
+    assert!(told.iter().any(|signal| matches!(signal.body, SignalBody::RouteDirection(_))));
 }

@@ -176,3 +176,21 @@ fn a_registration_is_repeated_by_the_family_that_has_not_answered() {
         assert_eq!(to(&sent, DC), 0);
     }
 }
+
+#[test]
+fn a_coordinator_that_has_got_slower_is_asked_at_its_pace_after_a_while() {
+    let mut world = World::new();
+    let copies: Vec<_> = (0..5)
+        .map(|_| {
+            world.terminal.register(world.now, Vec::new());
+            world.terminal.settle(world.now);
+            let mut sent = world.drain();
+            sent.extend(world.waits(Duration::from_millis(172)));
+            let asked = world.hears(&sent);
+            let id = asked.first().expect("it is asked").request;
+            world.told(id, SignalBody::RegistrationResponse(response()));
+            asked.iter().filter(|signal| signal.request == id).count()
+        })
+        .collect();
+    assert!(copies[0] > 2 && copies[4] == 1, "{copies:?}");
+}
