@@ -20,9 +20,9 @@
 //! - events that were lost because too many came at once.
 //!
 //! On macOS (from reading its source) it does not watch the primary service,
-//! link states and a Wi-Fi that changes under the same address; on Android it
-//! looks every 10 s. Choose `netlink` on Linux, and where moves without a change
-//! of addresses matter, `poll`.
+//! link states and a Wi-Fi that changes under the same address: there a routing
+//! socket wakes us too (`macos.rs`). On Android it looks every 10 s. Choose `netlink`
+//! on Linux, and elsewhere `poll` where moves without a change of addresses matter.
 //!
 //! After an error its stream gives the same error for ever. We take the first
 //! as the end.
@@ -38,6 +38,10 @@
 #![forbid(unsafe_code)]
 
 mod config;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(any(test, target_os = "macos"))]
+mod message;
 mod route;
 mod system;
 mod watcher;

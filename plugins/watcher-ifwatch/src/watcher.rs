@@ -11,7 +11,11 @@ use tokio::runtime::Handle;
 use crate::{Config, route, system};
 
 /// Wakes when if-watch does, and asks the system.
-pub struct IfwatchWatcher(Stream<if_watch::tokio::IfWatcher>);
+pub struct IfwatchWatcher {
+    events: Stream<if_watch::tokio::IfWatcher>,
+    #[cfg(target_os = "macos")]
+    system: crate::macos::RouteSocket,
+}
 
 impl IfwatchWatcher {
     /// Watches from now on; the first changes are the addresses that there are.
@@ -28,14 +32,32 @@ impl IfwatchWatcher {
             let remedy = "allow the process netlink sockets, or choose the watcher `poll`";
             PluginError::io("start if-watch", &error, remedy)
         })?;
-        Ok(Self(Stream::Live(events)))
+        #[cfg(target_os = "macos")]
+        let system = crate::macos::RouteSocket::open().map_err(|error| {
+            let remedy = "raise the limit of open files, or choose the watcher `poll`";
+            PluginError::io("open a routing socket", &error, remedy)
+        })?;
+        Ok(Self {
+            events: Stream::Live(events),
+            #[cfg(target_os = "macos")]
+            system,
+        })
     }
 }
 
 #[async_trait]
 impl Watcher for IfwatchWatcher {
     async fn next(&mut self) -> Result<Change, PluginError> {
-        poll_fn(|context| self.0.poll_change(context)).await
+        poll_fn(|context| {
+            #[cfg(target_os = "macos")]
+            if let Poll::Ready(change) = self.system.poll_change(context) {
+                let remedy = "open the watcher anew";
+                let told = |error| PluginError::io("hear of changes of routes", &error, remedy);
+                return Poll::Ready(change.map_err(told));
+            }
+            self.events.poll_change(context)
+        })
+        .await
     }
 
     async fn snapshot(&mut self) -> Result<Snapshot, PluginError> {
@@ -96,7 +118,7 @@ impl<E: Events> Stream<E> {
 }
 
 /// Events that one change stands for at most.
-const BURST: usize = 64;
+pub(crate) const BURST: usize = 64;
 
 #[cfg(test)]
 mod tests {
