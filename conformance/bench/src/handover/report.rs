@@ -213,7 +213,7 @@ fn row_json(row: &Row) -> Value {
         "version": row.version,
         "variant": row.variant.name(),
         "round_trip_ms": row.round_trip,
-        "measured_round_trip_ms": row.measured,
+        "measured_ms": row.measured,
         "why_not": row.outcome.as_ref().err().map(ToString::to_string),
         "cut": row.is_cut(),
         "mover_silence_ms": summary(|moved| Some(moved.mover_silent)),
