@@ -306,13 +306,13 @@ impl Host {
                 }
             }
             let notice = self.carrier.take_notice();
-            out.extend(notice.map(|notice| (from, notice.emit())));
+            out.extend(notice.map(|notice| (leg, notice.emit())));
             return;
         }
         let path = PathId::from_bytes(envelope.id);
         if envelope.kind == Kind::Control && !self.carrier.knows(&path) {
             let notice = self.carrier.notice(now, datagram);
-            out.extend(notice.map(|notice| (from, notice.emit())));
+            out.extend(notice.map(|notice| (leg, notice.emit())));
         }
         self.strange(now, &leg, datagram);
     }

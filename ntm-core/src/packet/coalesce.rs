@@ -219,14 +219,15 @@ impl Coalescer {
             same(0, 4) && same(6, 8)
         };
         let transport = match layout.protocol {
-            Protocol::Tcp => {
+            // Of equal headers alone: another run may be shorter than this one's.
+            Protocol::Tcp if open.payload == end => {
                 let next = sequence(run, tcp).wrapping_add((run.len() - end) as u32);
                 sequence(packet, tcp) == next
-                    && open.payload == end
                     && same(tcp + 8, tcp + 13)
                     && same(tcp + 14, tcp + 16)
                     && same(tcp + 18, end)
             }
+            Protocol::Tcp => false,
             Protocol::Udp => open.count < MOST_DATAGRAMS,
         };
         network && transport && payload <= open.segment && run.len() + payload <= LARGEST
