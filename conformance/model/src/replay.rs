@@ -170,6 +170,7 @@ impl Replay<Plane> {
 pub(crate) struct Forwards(ForwardTable);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::large_enum_variant, reason = "few at a time, and no allocation each")]
 pub(crate) enum ForwardInput {
     Event(ForwardEvent),
     /// A datagram with this envelope, so long.
