@@ -238,9 +238,11 @@ fn first_capsule_attack(attack: Attack) {
             spent += captured.datagram.len();
             let asked =
                 [old, ATTACKER].map(|at| sent_to(&tapped(&pair)[before..], to, at, Kind::Control));
-            assert_eq!(asked[0], 1, "row {row}: the old address is asked");
+            // Who keeps doing it gives reason to ask less and less often.
+            assert!(asked[0] == 1 || asked[0] == 0 && round > 0, "row {row}: the old one is asked");
             // A challenge of the last round may still be under way.
             assert!(asked[1] == 1 || asked[1] == 0 && round > 0, "row {row}: and the new one");
+            assert!(asked[1] <= asked[0], "row {row}: not the new one alone");
             let mut passed = before;
             for _ in 0..300 {
                 pair.world.send(to, from, &[0; 100]);
