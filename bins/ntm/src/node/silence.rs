@@ -31,8 +31,10 @@ struct Ear {
     /// Sends that failed since one did not, and the first of them.
     errors: u32,
     failing: Time,
-    /// When it was rebuilt, and how long it is left alone then.
+    /// When it was rebuilt, how long it is left alone then,
     rebuilt: Option<(Time, Duration)>,
+    /// and whether it has heard anything since.
+    helped: bool,
 }
 
 impl Silence {
@@ -47,10 +49,12 @@ impl Silence {
                     errors: 0,
                     failing: now,
                     rebuilt: None,
+                    helped: false,
                 }),
                 Some(ear) if ear.count != count => {
                     (ear.count, ear.heard, ear.failures) = (count, now, 0);
                     ear.rebuilt = ear.rebuilt.map(|(at, _)| (at, REST));
+                    ear.helped = true;
                 }
                 Some(_) => {}
             }
@@ -99,8 +103,9 @@ impl Silence {
             let rests = ear.rebuilt.is_some_and(|(at, rest)| now.since(at) < rest);
             let is_due = (silent || refusing) && !rests;
             if is_due {
-                let rest = ear.rebuilt.map_or(REST, |(_, rest)| (2 * rest).min(LONGEST_REST));
-                ear.rebuilt = Some((now, rest));
+                let before = ear.rebuilt.filter(|_| !ear.helped);
+                let rest = before.map_or(REST, |(_, rest)| (2 * rest).min(LONGEST_REST));
+                (ear.rebuilt, ear.helped) = (Some((now, rest)), false);
                 (ear.failures, ear.errors) = (0, 0);
             }
             is_due
