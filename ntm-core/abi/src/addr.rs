@@ -12,11 +12,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Addr {
-    ip: [u8; 16],
-    scope: u32,
-    port: u16,
-    family: u8,
-    reserved: u8,
+    pub(crate) ip: [u8; 16],
+    pub(crate) scope: u32,
+    pub(crate) port: u16,
+    pub(crate) family: u8,
+    pub(crate) reserved: u8,
 }
 
 const _: () = assert!(size_of::<Addr>() == 24 && align_of::<Addr>() == 4);

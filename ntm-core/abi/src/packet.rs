@@ -11,8 +11,8 @@ use crate::Addr;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TxPacket<'a> {
-    data: *const u8,
-    len: usize,
+    pub(crate) data: *const u8,
+    pub(crate) len: usize,
     /// Where the datagrams go; [`Addr::NONE`] towards an interface.
     pub remote: Addr,
     /// Source address to pin; [`Addr::NONE`] lets the kernel choose.
@@ -38,9 +38,9 @@ pub struct TxPacket<'a> {
 #[repr(C)]
 #[derive(Debug)]
 pub struct RxSlot<'a> {
-    data: *mut u8,
-    capacity: usize,
-    len: usize,
+    pub(crate) data: *mut u8,
+    pub(crate) capacity: usize,
+    pub(crate) len: usize,
     /// Where the datagrams came from; [`Addr::NONE`] from an interface.
     pub remote: Addr,
     /// The local address they were sent to, where the system tells.
@@ -54,7 +54,7 @@ pub struct RxSlot<'a> {
     pub segment: u16,
     /// The two ECN bits of the IP header.
     pub ecn: u8,
-    reserved: u8,
+    pub(crate) reserved: u8,
     borrowed: PhantomData<&'a mut [u8]>,
 }
 
@@ -152,6 +152,12 @@ impl<'a> RxSlot<'a> {
     /// The single datagrams received.
     pub fn segments(&self) -> Segments<'_> {
         Segments::new(self.filled(), self.segment)
+    }
+
+    /// Where the lent buffer is, how long it is, and how many bytes of it are said
+    /// to be filled: whether the other side kept to what it was lent.
+    pub fn claim(&self) -> (*const u8, usize, usize) {
+        (self.data, self.capacity, self.len)
     }
 }
 
