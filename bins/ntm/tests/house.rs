@@ -13,20 +13,26 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+fn is_plugin(name: &str) -> bool {
+    ["interface", "registry", "transport", "traversal", "vip", "watcher"]
+        .iter()
+        .any(|kind| name.starts_with(&format!("ntm-{kind}-")))
+}
+
 /// What a crate of ours may use of ours, outside its tests.
 fn allowed(name: &str) -> fn(&str) -> bool {
-    let is_plugin = |name: &str| {
-        ["interface", "registry", "transport", "traversal", "vip", "watcher"]
-            .iter()
-            .any(|kind| name.starts_with(&format!("ntm-{kind}-")))
-    };
     match name {
         "ntm-abi" => |_| false,
         "ntm-core" => |on| on == "ntm-abi",
+        "ntm-host" | "ntm-sdk" => |on| on == "ntm-abi" || on == "ntm-core",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
         "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
         "ntm-model" => |on| ["ntm-core", "ntm-sim", "ntm-traversal-rs"].contains(&on),
         "ntm" => |on| !["ntm-bench", "ntm-model", "ntm-sim"].contains(&on),
+        // The plugin itself, and what makes a shared object of it.
+        plugin if is_plugin(plugin) && plugin.ends_with("-dyn") => {
+            |on| on == "ntm-sdk" || (is_plugin(on) && !on.ends_with("-dyn"))
+        }
         plugin if is_plugin(plugin) => |on| on == "ntm-core",
         other => panic!("{other} has no place in the house yet"),
     }
@@ -47,6 +53,8 @@ fn no_arrow_runs_up_and_no_plugin_uses_another() {
             let is_ours = on == "ntm" || on.starts_with("ntm-");
             if is_ours && dependency["kind"] != "dev" {
                 assert!(allowed(name)(on), "{name} depends on {on}");
+                let own = name.strip_suffix("-dyn").is_none_or(|own| own == on || on == "ntm-sdk");
+                assert!(own, "{name} makes a shared object of {on}");
             }
         }
     }

@@ -48,4 +48,4 @@ pub use traversal::{
 };
 pub use value::{Error, Handle, Prefix, Text, Vips, fault, lane, status};
 pub use vip::VipTable;
-pub use watcher::{LocalAddress, LocalInterface, Route, WatcherTable, change, flag};
+pub use watcher::{LocalAddress, LocalInterface, PutInterface, Route, WatcherTable, change, flag};

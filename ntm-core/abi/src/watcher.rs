@@ -1,7 +1,7 @@
 use core::ffi::c_void;
 
 use crate::value::lent;
-use crate::{Addr, Common, Error, Handle, Put, Text};
+use crate::{Addr, Common, Error, Handle, Text};
 
 /// What may have changed.
 pub mod change {
@@ -79,6 +79,10 @@ impl<'a> LocalInterface<'a> {
     }
 }
 
+/// Takes one interface, for the call alone.
+pub type PutInterface =
+    Option<unsafe extern "C" fn(sink: *mut c_void, interface: *const LocalInterface<'_>)>;
+
 /// How the system would reach a destination now.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +113,7 @@ pub struct WatcherTable {
     pub snapshot: Option<
         unsafe extern "C" fn(
             handle: Handle,
-            put: Put<LocalInterface<'_>>,
+            put: PutInterface,
             sink: *mut c_void,
             error: *mut Error,
         ) -> i32,

@@ -136,7 +136,8 @@ impl From<MemberRoles> for Vec<MemberRole> {
 }
 
 /// What a record is found by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RecordKey {
     /// The one [`Record::Domain`].
     Domain,

@@ -1,0 +1,128 @@
+//! What plugins log comes here, at a bounded rate.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ntm_abi::{ABI_MINOR, Host, Text, level};
+use tracing::level_filters::LevelFilter;
+
+/// Lines that a plugin may log at once,
+const BURST: u32 = 400;
+/// and in each second after.
+const RATE: u32 = 200;
+/// The longest line, in characters.
+const LONGEST: usize = 4096;
+
+/// The host's table for a plugin of this name. Both stay for the life of the
+/// process, as the library does.
+pub(crate) fn host(name: &str) -> &'static Host {
+    let log: &'static Log = Box::leak(Box::new(Log::new(name)));
+    Box::leak(Box::new(Host {
+        size: size_of::<Host>() as u32,
+        abi_minor: ABI_MINOR,
+        reserved: 0,
+        features: 0,
+        ctx: std::ptr::from_ref(log).cast_mut().cast(),
+        log: Some(take),
+        log_level: Some(most),
+    }))
+}
+
+struct Log {
+    plugin: String,
+    bucket: Mutex<Bucket>,
+}
+
+struct Bucket {
+    left: u32,
+    filled: Instant,
+    suppressed: u64,
+}
+
+impl Log {
+    fn new(plugin: &str) -> Self {
+        let bucket = Bucket { left: BURST, filled: Instant::now(), suppressed: 0 };
+        Self { plugin: plugin.to_owned(), bucket: Mutex::new(bucket) }
+    }
+
+    fn line(&self, level: u32, target: &str, message: &str) {
+        let lock = self.bucket.lock();
+        let said = lock.unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let Some(suppressed) = said else { return };
+        let plugin = self.plugin.as_str();
+        if suppressed > 0 {
+            tracing::warn!(target: TARGET, plugin, "{suppressed} lines of its log were too many");
+        }
+        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        let message: String = message.chars().take(LONGEST).map(printable).collect();
+        let from: String = target.chars().take(128).map(printable).collect();
+        match level {
+            level::ERROR => tracing::error!(target: TARGET, plugin, from, "{message}"),
+            level::WARN => tracing::warn!(target: TARGET, plugin, from, "{message}"),
+            level::INFO => tracing::info!(target: TARGET, plugin, from, "{message}"),
+            level::DEBUG => tracing::debug!(target: TARGET, plugin, from, "{message}"),
+            _ => tracing::trace!(target: TARGET, plugin, from, "{message}"),
+        }
+    }
+}
+
+/// What a filter names to hear plugins.
+const TARGET: &str = "ntm::plugin";
+
+impl Bucket {
+    /// Whether a line may pass, and how many did not before it.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let seconds = now.saturating_duration_since(self.filled).as_secs();
+        if let Ok(seconds) = u32::try_from(seconds)
+            && seconds > 0
+        {
+            self.left = self.left.saturating_add(seconds.saturating_mul(RATE)).min(BURST);
+            self.filled += Duration::from_secs(seconds.into());
+        }
+        if self.left == 0 {
+            self.suppressed += 1;
+            return None;
+        }
+        self.left -= 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+unsafe extern "C" fn take(ctx: *mut c_void, level: u32, target: Text<'_>, message: Text<'_>) {
+    // A panic of a subscriber of ours must not run into the plugin.
+    let _panicked = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `ctx` is the one that we gave, and the texts are lent for the call.
+        let (log, target, message) =
+            unsafe { (&*ctx.cast::<Log>(), target.text(), message.bytes()) };
+        log.line(level, target, &String::from_utf8_lossy(message));
+    }));
+}
+
+unsafe extern "C" fn most(_: *mut c_void) -> u32 {
+    match LevelFilter::current() {
+        LevelFilter::OFF => 0,
+        LevelFilter::ERROR => level::ERROR,
+        LevelFilter::WARN => level::WARN,
+        LevelFilter::INFO => level::INFO,
+        LevelFilter::DEBUG => level::DEBUG,
+        _ => level::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_off_and_counted() {
+        let start = Instant::now();
+        let mut bucket = Bucket { left: BURST, filled: start, suppressed: 0 };
+        let passed = (0..10_000).filter(|_| bucket.take(start).is_some()).count();
+        assert_eq!(passed, BURST as usize);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(bucket.take(later), Some(10_000 - u64::from(BURST)));
+        assert_eq!(bucket.take(later), Some(0));
+    }
+}

@@ -1,0 +1,237 @@
+//! A plugin's table, copied: never a reference to memory whose size the plugin
+//! says.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use ntm_abi::{
+    Common, InterfaceTable, Lanes, RegistryTable, TransportTable, TraversalTable, VipTable,
+    WatcherTable, kind,
+};
+
+use crate::refusal::Why;
+
+/// The table of a kind.
+///
+/// # Safety
+/// It begins with a [`Common`], zero is a value of every field, and `KIND` is
+/// the kind that plugins give such a table for.
+pub(crate) unsafe trait Table: Copy + Send + Sync + 'static {
+    const KIND: u32;
+
+    fn common(&self) -> &Common;
+
+    /// The first mandatory entry that is null, of those after the common ones.
+    fn null(&self) -> Option<&'static str>;
+}
+
+/// More than any minor will need.
+const LARGEST: u32 = 1 << 16;
+
+/// Copies what both sides know of a table; what the plugin does not have is null.
+///
+/// # Safety
+/// `table` is null, or as many bytes can be read there as its first four say.
+pub(crate) unsafe fn copy<T: Table>(table: *const c_void) -> Result<T, Why> {
+    if table.is_null() {
+        return Err(Why::NoTable(crate::Kinds(T::KIND)));
+    }
+    // SAFETY: what the caller promises.
+    let size = unsafe { table.cast::<u32>().read_unaligned() };
+    // The tables of minor 0 are what every plugin has.
+    if (size as usize) < size_of::<T>() || size > LARGEST {
+        return Err(Why::TableSize(size));
+    }
+    let mut copy = MaybeUninit::<T>::zeroed();
+    let bytes = (size as usize).min(size_of::<T>());
+    // SAFETY: what the caller promises; zero is a value of every field.
+    let copy = unsafe {
+        std::ptr::copy_nonoverlapping(table.cast::<u8>(), copy.as_mut_ptr().cast(), bytes);
+        copy.assume_init()
+    };
+    let common = copy.common();
+    let null = first(&[("create", common.create.is_none()), ("destroy", common.destroy.is_none())]);
+    match null.or_else(|| copy.null()) {
+        Some(entry) => Err(Why::NullEntry(entry)),
+        None => Ok(copy),
+    }
+}
+
+fn first(entries: &[(&'static str, bool)]) -> Option<&'static str> {
+    entries.iter().find(|(_, null)| *null).map(|(name, _)| *name)
+}
+
+fn lanes(lanes: &Lanes) -> Option<&'static str> {
+    first(&[
+        ("lane_fd", lanes.lane_fd.is_none()),
+        ("try_send", lanes.try_send.is_none()),
+        ("try_recv", lanes.try_recv.is_none()),
+    ])
+}
+
+// SAFETY: it does, and they are numbers and nullable functions.
+unsafe impl Table for TransportTable {
+    const KIND: u32 = kind::TRANSPORT;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        let own =
+            [("wire_kind", self.wire_kind.is_none()), ("local_addrs", self.local_addrs.is_none())];
+        first(&own).or_else(|| lanes(&self.lanes))
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Table for WatcherTable {
+    const KIND: u32 = kind::WATCHER;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        first(&[
+            ("event_fd", self.event_fd.is_none()),
+            ("next", self.next.is_none()),
+            ("snapshot", self.snapshot.is_none()),
+            ("routes", self.routes.is_none()),
+        ])
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Table for TraversalTable {
+    const KIND: u32 = kind::TRAVERSAL;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        first(&[("plan", self.plan.is_none())])
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Table for VipTable {
+    const KIND: u32 = kind::VIP;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        first(&[
+            ("ranges", self.ranges.is_none()),
+            ("restore", self.restore.is_none()),
+            ("allocate", self.allocate.is_none()),
+            ("release", self.release.is_none()),
+        ])
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Table for InterfaceTable {
+    const KIND: u32 = kind::INTERFACE;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        let own = [
+            ("ifindex", self.ifindex.is_none()),
+            ("name", self.name.is_none()),
+            ("configure", self.configure.is_none()),
+        ];
+        lanes(&self.lanes).or_else(|| first(&own))
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Table for RegistryTable {
+    const KIND: u32 = kind::REGISTRY;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn null(&self) -> Option<&'static str> {
+        first(&[("load", self.load.is_none()), ("commit", self.commit.is_none())])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn create(
+        _: *const ntm_abi::Create<'_>,
+        _: *mut ntm_abi::Handle,
+        _: *mut ntm_abi::Error,
+    ) -> i32 {
+        0
+    }
+
+    unsafe extern "C" fn destroy(_: ntm_abi::Handle) {}
+
+    /// As a plugin has it, in memory of exactly that size.
+    fn table(size: u32, common: Common, plan: bool) -> Result<TraversalTable, Why> {
+        unsafe extern "C" fn plan_entry(
+            _: ntm_abi::Handle,
+            _: *const ntm_abi::PlanRequest,
+            _: *mut ntm_abi::Plan,
+            _: *const ntm_abi::PlanSink,
+            _: *mut ntm_abi::Error,
+        ) -> i32 {
+            0
+        }
+        let table =
+            TraversalTable { common: Common { size, ..common }, plan: plan.then_some(plan_entry) };
+        // SAFETY: as many bytes are there as are read of any size.
+        unsafe { copy((&raw const table).cast()) }
+    }
+
+    const COMMON: Common = Common {
+        size: 0,
+        reserved: 0,
+        features: 0,
+        check: None,
+        create: Some(create),
+        destroy: Some(destroy),
+        describe: None,
+    };
+
+    #[test]
+    fn a_table_that_cannot_be_is_refused_by_what_it_lacks() {
+        let size = u32::try_from(size_of::<TraversalTable>()).unwrap();
+        assert!(table(size, COMMON, true).is_ok());
+        assert_eq!(table(7, COMMON, true).err(), Some(Why::TableSize(7)));
+        assert_eq!(table(u32::MAX, COMMON, true).err(), Some(Why::TableSize(u32::MAX)));
+        assert_eq!(table(size, COMMON, false).err(), Some(Why::NullEntry("plan")));
+        let headless = Common { create: None, ..COMMON };
+        assert_eq!(table(size, headless, true).err(), Some(Why::NullEntry("create")));
+        // SAFETY: null is nothing.
+        let none = unsafe { copy::<TraversalTable>(std::ptr::null()) };
+        assert!(matches!(none, Err(Why::NoTable(_))));
+    }
+
+    #[test]
+    fn a_longer_table_is_one_of_a_newer_minor() {
+        #[repr(C)]
+        struct Newer {
+            known: TraversalTable,
+            more: [u64; 4],
+        }
+        let size = u32::try_from(size_of::<Newer>()).unwrap();
+        let known = TraversalTable { common: Common { size, ..COMMON }, plan: None };
+        let newer = Newer { known, more: [!0; 4] };
+        // SAFETY: its size is what it says.
+        let read = unsafe { copy::<TraversalTable>((&raw const newer).cast()) };
+        assert_eq!(read.err(), Some(Why::NullEntry("plan")));
+        assert_eq!(newer.more, [!0; 4]);
+    }
+}

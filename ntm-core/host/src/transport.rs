@@ -1,0 +1,190 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ntm_abi::{Addr, Error, TransportTable};
+use ntm_core::address::TransportKind;
+use ntm_core::plugin::{Lane, PluginError, Transport};
+use serde_json::Value;
+
+use crate::instance::{Instance, Recipe};
+use crate::keeper::{Hooks, Keeper};
+use crate::lane::{DynLane, HasPorts, descriptors, no_port};
+use crate::library::Library;
+use crate::port::Port;
+use crate::sink::{Sink, Texts};
+use crate::watchdog::Call;
+
+/// What a status report waits for a plugin.
+const GLANCE: Duration = Duration::from_millis(50);
+/// What an opening waits for the answer to a question.
+const OPENING: Duration = Duration::from_secs(2);
+
+struct DynTransport {
+    keeper: Arc<Keeper<TransportTable, Face>>,
+    lanes: Vec<Arc<dyn Lane>>,
+}
+
+/// What is known of the transport without asking it.
+struct Face {
+    ports: Vec<Port>,
+    kind: AtomicU8,
+    addrs: Mutex<Vec<SocketAddr>>,
+    facts: Mutex<Vec<(String, String)>>,
+}
+
+impl HasPorts for Face {
+    fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+}
+
+impl Library {
+    /// Opens the transport in this library, with so many lanes.
+    ///
+    /// # Errors
+    /// There is none, it refuses its configuration, or it could not open.
+    pub fn transport(
+        &'static self,
+        config: &Value,
+        lanes: usize,
+    ) -> Result<Arc<dyn Transport>, PluginError> {
+        let ports: Result<_, _> = (0..lanes).map(|_| Port::new()).collect();
+        let face = Face {
+            ports: ports.map_err(|error| no_port(&error))?,
+            kind: AtomicU8::new(0),
+            addrs: Mutex::default(),
+            facts: Mutex::default(),
+        };
+        let recipe = Recipe { config: config.to_string(), lanes: lanes as u32 };
+        let keeper = Keeper::open(self, recipe, face)?;
+        let late = Arc::new(AtomicBool::new(false));
+        let lane = |at| -> Arc<dyn Lane> {
+            let (keeper, late) = (keeper.clone(), late.clone());
+            Arc::new(DynLane { keeper, at, owner: AtomicU64::new(0), late })
+        };
+        let lanes = (0..lanes).map(lane).collect();
+        Ok(Arc::new(DynTransport { keeper, lanes }))
+    }
+}
+
+impl Hooks<TransportTable> for Face {
+    fn came(&self, instance: &Arc<Instance<TransportTable>>) -> Result<(), PluginError> {
+        let kind = instance.ask_within(OPENING, Call::quick("wire_kind"), |_, table, handle| {
+            // SAFETY: the plugin's own handle.
+            table.wire_kind.map_or(0, |kind| unsafe { kind(handle) })
+        })?;
+        match u8::try_from(kind) {
+            Ok(kind) if kind != 0 => self.kind.store(kind, Ordering::Relaxed),
+            Ok(_) | Err(_) => {
+                instance.lied(format!("says that it is kind {kind} on the wire"));
+                return Err(instance.trouble());
+            }
+        }
+        let addrs = instance.ask_within(OPENING, Call::quick("local_addrs"), local_addrs)??;
+        *lock(&self.addrs) = addrs;
+        let fds = descriptors(instance, self.ports.len())?;
+        for (port, fd) in self.ports.iter().zip(fds) {
+            port.plug(fd).map_err(|error| no_port(&error))?;
+        }
+        Ok(())
+    }
+
+    fn went(&self) {
+        self.ports.iter().for_each(Port::unplug);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn local_addrs(
+    instance: &Instance<TransportTable>,
+    table: &TransportTable,
+    handle: ntm_abi::Handle,
+) -> Result<Vec<SocketAddr>, PluginError> {
+    let mut sink = Sink::new(Addr::socket);
+    if let Some(local_addrs) = table.local_addrs {
+        // SAFETY: the sink is lent for the call.
+        unsafe { local_addrs(handle, Some(Sink::<Addr, SocketAddr>::put), sink.ctx()) };
+    }
+    sink.take().ok_or_else(|| {
+        instance.lied("listens where no address is".into());
+        instance.trouble()
+    })
+}
+
+#[async_trait]
+impl Transport for DynTransport {
+    fn kind(&self) -> TransportKind {
+        TransportKind(self.keeper.hooks.kind.load(Ordering::Relaxed))
+    }
+
+    fn lanes(&self) -> Vec<Arc<dyn Lane>> {
+        self.lanes.clone()
+    }
+
+    fn local_addrs(&self) -> Vec<SocketAddr> {
+        lock(&self.keeper.hooks.addrs).clone()
+    }
+
+    fn max_payload(&self, to: SocketAddr) -> Option<usize> {
+        let instance = self.keeper.instance().ok()?;
+        let most =
+            instance.ask_within(GLANCE, Call::quick("max_payload"), move |_, table, handle| {
+                let to = Addr::from(to);
+                // SAFETY: the address is lent for the call.
+                table.max_payload.map_or(0, |most| unsafe { most(handle, &raw const to) })
+            });
+        usize::try_from(most.ok()?).ok().filter(|&most| most > 0)
+    }
+
+    async fn rebind(&self) -> Result<(), PluginError> {
+        let instance = self.keeper.instance()?;
+        instance
+            .ask(Call::slow("rebind"), |it, table, handle| {
+                let mut error = Error::NONE;
+                // SAFETY: the error is lent for the call.
+                let answer =
+                    table.rebind.map_or(0, |rebind| unsafe { rebind(handle, &raw mut error) });
+                it.judge("rebind", answer, &error).map(drop)
+            })
+            .await??;
+        let addrs = instance.ask(Call::quick("local_addrs"), local_addrs).await??;
+        *lock(&self.keeper.hooks.addrs) = addrs;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let Ok(instance) = self.keeper.instance() else { return };
+        let closed = instance.ask(Call::slow("close"), |_, table, handle| {
+            if let Some(close) = table.close {
+                // SAFETY: the plugin's own handle.
+                unsafe { close(handle) };
+            }
+        });
+        // One that does not come back is told of by the watchdog.
+        let _closed = closed.await;
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let asked = self.keeper.instance().and_then(|instance| {
+            instance.ask_within(GLANCE, Call::quick("facts"), |_, table, handle| {
+                let mut texts = Texts::default();
+                if let Some(facts) = table.facts {
+                    // SAFETY: the sink is lent for the call.
+                    unsafe { facts(handle, Some(Texts::put), texts.ctx()) };
+                }
+                texts.take()
+            })
+        });
+        let mut known = lock(&self.keeper.hooks.facts);
+        if let Ok(facts) = asked {
+            *known = facts;
+        }
+        known.clone()
+    }
+}

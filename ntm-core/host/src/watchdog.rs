@@ -1,0 +1,142 @@
+//! Notices calls that do not come back. A call costs two stores; one thread looks
+//! after all of them, four times a second, while there is any instance.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// Time from one look to the next.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Looks so far.
+static TICKS: AtomicU64 = AtomicU64::new(1);
+
+static WATCHED: Mutex<Watched> = Mutex::new(Watched { list: Vec::new(), running: false });
+
+struct Watched {
+    list: Vec<Weak<dyn Watch>>,
+    running: bool,
+}
+
+/// What is looked after.
+pub(crate) trait Watch: Send + Sync {
+    fn calls(&self) -> &Calls;
+
+    /// This call has not come back.
+    fn hung(&self, call: &'static str);
+}
+
+/// What an instance is asked, and how long that may take, in looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) ticks: u16,
+}
+
+/// Seconds that an entry may take which must not block, and one that may.
+impl Call {
+    pub(crate) const fn quick(name: &'static str) -> Self {
+        Self { name, ticks: 8 }
+    }
+
+    pub(crate) const fn slow(name: &'static str) -> Self {
+        Self { name, ticks: 40 }
+    }
+}
+
+/// Threads that may be in calls of one instance at once; more share places, and a
+/// call of theirs that hangs may go unnoticed.
+const PLACES: usize = 32;
+
+/// The calls of an instance that are under way.
+pub(crate) struct Calls {
+    places: [Place; PLACES],
+}
+
+/// 0, or since which look; and the call. Written by the thread whose place it is.
+#[derive(Default)]
+struct Place {
+    since: AtomicU64,
+    call: Mutex<Option<Call>>,
+}
+
+/// A call under way; over when dropped.
+pub(crate) struct UnderWay<'a>(&'a Place);
+
+thread_local! {
+    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn place() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    PLACE.with(|place| {
+        if place.get() == usize::MAX {
+            place.set(NEXT.fetch_add(1, Ordering::Relaxed) % PLACES);
+        }
+        place.get()
+    })
+}
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        Self { places: std::array::from_fn(|_| Place::default()) }
+    }
+
+    /// This thread goes into the plugin.
+    pub(crate) fn enter(&self, call: Call) -> UnderWay<'_> {
+        let place = &self.places[place()];
+        // Uncontended: only the watchdog looks, four times a second.
+        *place.call.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
+        place.since.store(TICKS.load(Ordering::Relaxed), Ordering::Relaxed);
+        UnderWay(place)
+    }
+
+    fn overdue(&self, now: u64) -> Option<&'static str> {
+        self.places.iter().find_map(|place| {
+            let since = place.since.load(Ordering::Relaxed);
+            let call = (*place.call.lock().unwrap_or_else(PoisonError::into_inner))?;
+            (since != 0 && now.saturating_sub(since) > call.ticks.into()).then_some(call.name)
+        })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.since.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Looks after it for as long as it lives.
+pub(crate) fn watch(watched: &Arc<impl Watch + 'static>) {
+    let weak: Weak<dyn Watch> = Arc::downgrade(watched) as Weak<dyn Watch>;
+    let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.list.push(weak);
+    if !all.running {
+        let thread = thread::Builder::new().name("ntm-watchdog".into());
+        // Without one, calls that hang go unnoticed, and nothing else changes.
+        all.running = thread.spawn(look).is_ok();
+    }
+}
+
+fn look() {
+    loop {
+        thread::sleep(TICK);
+        let now = TICKS.fetch_add(1, Ordering::Relaxed) + 1;
+        let alive: Vec<_> = {
+            let mut all = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+            all.list.retain(|weak| weak.strong_count() > 0);
+            if all.list.is_empty() {
+                all.running = false;
+                return;
+            }
+            all.list.iter().filter_map(Weak::upgrade).collect()
+        };
+        for watched in alive {
+            if let Some(call) = watched.calls().overdue(now) {
+                watched.hung(call);
+            }
+        }
+    }
+}
