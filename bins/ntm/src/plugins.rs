@@ -1,9 +1,10 @@
-//! The built-in plugins, by name. A configuration chooses among them; nothing
-//! registers itself.
+//! The built-in plugins, by name, and those in libraries, by file. A configuration
+//! chooses among them; nothing registers itself.
 
 use std::sync::Arc;
 
 use ntm_core::plugin::{Interface, PluginError, Registry, Transport, Traversal, Vip, Watcher};
+use ntm_host::{Kinds, Library};
 use serde::de::DeserializeOwned;
 
 use crate::config::{Loaded, Plugin};
@@ -40,9 +41,21 @@ impl<'a> Choice<'a> {
         self.loaded.sources.unknown_plugin(&self.section, name, known).into()
     }
 
+    /// The library that the section names, loaded; `None` where it names a built-in
+    /// plugin.
+    fn library(&self) -> Result<Option<&'static Library>, StartError> {
+        let Some(library) = &self.plugin.library else { return Ok(None) };
+        let path = self.loaded.sources.beside(library);
+        Library::load(&path).map(Some).map_err(|refusal| self.refused(&refusal.into()))
+    }
+
     /// Checks what can be checked without opening anything.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let kind = self.section.split('[').next().unwrap_or_default();
+        if let Some(library) = self.library()? {
+            let checked = library.check(Kinds::named(kind), &self.plugin.config);
+            return checked.map_err(|error| self.refused(&error));
+        }
         match (kind, self.plugin.plugin.as_str()) {
             ("transport", "udp") => self.decode::<ntm_transport_udp::Config>().map(drop),
             ("transport", _) => Err(self.unknown(&["udp"])),
@@ -63,6 +76,11 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_transport(&self, lanes: usize) -> Result<Arc<dyn Transport>, StartError> {
+        if let Some(library) = self.library()? {
+            return library
+                .transport(&self.plugin.config, lanes)
+                .map_err(|error| self.refused(&error));
+        }
         match self.plugin.plugin.as_str() {
             "udp" => {
                 let opened = ntm_transport_udp::Udp::open(self.decode()?, lanes);
@@ -73,6 +91,9 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_watcher(&self) -> Result<Box<dyn Watcher>, StartError> {
+        if let Some(library) = self.library()? {
+            return library.watcher(&self.plugin.config).map_err(|error| self.refused(&error));
+        }
         let refused = |error| self.refused(&error);
         Ok(match self.plugin.plugin.as_str() {
             "netlink" => Box::new(
@@ -89,6 +110,9 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_traversal(&self) -> Result<Arc<dyn Traversal>, StartError> {
+        if let Some(library) = self.library()? {
+            return library.traversal(&self.plugin.config).map_err(|error| self.refused(&error));
+        }
         match self.plugin.plugin.as_str() {
             "rs" => {
                 let opened = ntm_traversal_rs::Rs::new(self.decode()?);
@@ -99,6 +123,9 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_vip(&self) -> Result<Arc<dyn Vip>, StartError> {
+        if let Some(library) = self.library()? {
+            return library.vip(&self.plugin.config).map_err(|error| self.refused(&error));
+        }
         match self.plugin.plugin.as_str() {
             "pool" => {
                 let opened = ntm_vip_pool::Pool::new(self.decode()?);
@@ -109,6 +136,11 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_interface(&self, lanes: usize) -> Result<Arc<dyn Interface>, StartError> {
+        if let Some(library) = self.library()? {
+            return library
+                .interface(&self.plugin.config, lanes)
+                .map_err(|error| self.refused(&error));
+        }
         match self.plugin.plugin.as_str() {
             "tun" => {
                 let opened = ntm_interface_tun::Tun::open(self.decode()?, lanes);
@@ -119,6 +151,9 @@ impl<'a> Choice<'a> {
     }
 
     pub(crate) fn open_registry(&self) -> Result<Arc<dyn Registry>, StartError> {
+        if let Some(library) = self.library()? {
+            return library.registry(&self.plugin.config).map_err(|error| self.refused(&error));
+        }
         match self.plugin.plugin.as_str() {
             "redb" => {
                 let mut config: ntm_registry_redb::Config = self.decode()?;

@@ -32,7 +32,8 @@ pub(crate) struct Instance<T: Table> {
     broken: watch::Sender<bool>,
     on_broken: Box<dyn Fn() + Send + Sync>,
     crew: Crew,
-    /// For packets of threads that do not own a lane, in their order.
+    /// One thread, for what has to keep its order: packets of those that do not own
+    /// a lane, commits.
     pub(crate) post: Crew,
 }
 
@@ -134,9 +135,27 @@ impl<T: Table> Instance<T> {
         call: Call,
         entry: impl FnOnce(&Self, &T, Handle) -> R + Send + 'static,
     ) -> Result<R, PluginError> {
+        self.ask_by(&self.crew, call, entry).await
+    }
+
+    /// As [`ask`](Self::ask), one after the other in the order of the calls.
+    pub(crate) async fn ask_in_order<R: Send + 'static>(
+        self: &Arc<Self>,
+        call: Call,
+        entry: impl FnOnce(&Self, &T, Handle) -> R + Send + 'static,
+    ) -> Result<R, PluginError> {
+        self.ask_by(&self.post, call, entry).await
+    }
+
+    async fn ask_by<R: Send + 'static>(
+        self: &Arc<Self>,
+        crew: &Crew,
+        call: Call,
+        entry: impl FnOnce(&Self, &T, Handle) -> R + Send + 'static,
+    ) -> Result<R, PluginError> {
         let mut broken = self.broken.subscribe();
         let (to, answer) = oneshot::channel();
-        self.push(call, entry, move |said| {
+        self.push(crew, call, entry, move |said| {
             // Who asked may have gone.
             let _gone = to.send(said);
         })?;
@@ -155,7 +174,7 @@ impl<T: Table> Instance<T> {
         entry: impl FnOnce(&Self, &T, Handle) -> R + Send + 'static,
     ) -> Result<R, PluginError> {
         let (to, answer) = mpsc::sync_channel(1);
-        self.push(call, entry, move |said| {
+        self.push(&self.crew, call, entry, move |said| {
             let _gone = to.send(said);
         })?;
         answer.recv_timeout(most).map_err(|_| match self.trouble.get() {
@@ -166,13 +185,14 @@ impl<T: Table> Instance<T> {
 
     fn push<R: Send + 'static>(
         self: &Arc<Self>,
+        crew: &Crew,
         call: Call,
         entry: impl FnOnce(&Self, &T, Handle) -> R + Send + 'static,
         then: impl FnOnce(R) + Send + 'static,
     ) -> Result<(), PluginError> {
         self.well()?;
         let it = self.clone();
-        let pushed = self.crew.push(Box::new(move || {
+        let pushed = crew.push(Box::new(move || {
             let said = it.enter(call, |table, handle| entry(&it, table, handle));
             drop(it);
             then(said);

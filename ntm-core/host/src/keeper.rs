@@ -31,6 +31,11 @@ pub(crate) trait Hooks<T: Table>: Send + Sync + 'static {
 
     /// The instance is broken. Called by whoever noticed: must not block.
     fn went(&self);
+
+    /// Whether another instance could take its place.
+    fn again(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Table, H: Hooks<T>> Keeper<T, H> {
@@ -89,6 +94,9 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
             return;
         }
         self.hooks.went();
+        if !self.hooks.again() {
+            return;
+        }
         let keeper = Arc::downgrade(self);
         let name = thread_name(&self.library.summary().name);
         let started = thread::Builder::new().name(name).spawn(move || again(&keeper));

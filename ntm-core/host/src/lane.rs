@@ -62,6 +62,11 @@ pub(crate) struct DynLane<T: HasLanes, H: Hooks<T> + HasPorts> {
 /// What keeps the descriptors of lanes.
 pub(crate) trait HasPorts {
     fn ports(&self) -> &[Port];
+
+    /// There will be no other instance.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 fn this_thread() -> u64 {
@@ -140,7 +145,12 @@ impl<T: HasLanes, H: Hooks<T> + HasPorts> Lane for DynLane<T, H> {
     fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
         self.owner.store(this_thread(), Ordering::Relaxed);
         let current = self.keeper.current();
-        let Some(instance) = &*current else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let Some(instance) = &*current else {
+            let over = self.keeper.hooks.is_over();
+            return Err(
+                if over { io::ErrorKind::NotConnected } else { io::ErrorKind::WouldBlock }.into()
+            );
+        };
         receive(instance, self.at, slots).map_err(|error| {
             if error.kind() != io::ErrorKind::WouldBlock {
                 // Another instance may do better.

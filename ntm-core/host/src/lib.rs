@@ -21,12 +21,14 @@
 mod crew;
 mod inspect;
 mod instance;
+mod interface;
 mod keeper;
 mod lane;
 mod library;
 mod log;
 mod port;
 mod refusal;
+mod registry;
 mod sink;
 mod table;
 mod transport;
@@ -50,10 +52,10 @@ impl Library {
     ///
     /// # Errors
     /// It could not, or there is none.
-    pub fn check(&'static self, kind: u32, config: &Value) -> Result<(), PluginError> {
+    pub fn check(&'static self, kind: Kinds, config: &Value) -> Result<(), PluginError> {
         use ntm_abi::kind;
         let recipe = Recipe { config: config.to_string(), lanes: 1 };
-        match kind {
+        match kind.0 {
             kind::TRANSPORT => {
                 instance::check(self, &self.table::<ntm_abi::TransportTable>()?, recipe)
             }

@@ -35,14 +35,20 @@ pub(crate) struct Call {
     pub(crate) ticks: u16,
 }
 
-/// Seconds that an entry may take which must not block, and one that may.
 impl Call {
+    /// One that must not block: 2 s, since a busy machine may take the CPU away.
     pub(crate) const fn quick(name: &'static str) -> Self {
         Self { name, ticks: 8 }
     }
 
+    /// One that may block: 10 s.
     pub(crate) const fn slow(name: &'static str) -> Self {
         Self { name, ticks: 40 }
+    }
+
+    /// One that may take as long as a disk does: 2 minutes.
+    pub(crate) const fn disk(name: &'static str) -> Self {
+        Self { name, ticks: 480 }
     }
 }
 

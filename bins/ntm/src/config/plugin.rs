@@ -13,8 +13,10 @@ use super::sources::{Part, Sources};
 /// A section that chooses a plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plugin {
-    /// Its name.
+    /// Its name; of a library the file's.
     pub plugin: String,
+    /// The shared object that has it, as it was written; `None` of a built-in one.
+    pub library: Option<PathBuf>,
     /// What it is told: a table that only the plugin understands.
     pub config: Json,
 }
@@ -22,7 +24,12 @@ pub struct Plugin {
 impl Plugin {
     /// The plugin of this name with nothing set.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { plugin: name.into(), config: Map::new().into() }
+        Self { plugin: name.into(), library: None, config: Map::new().into() }
+    }
+
+    fn in_library(library: PathBuf, config: Json) -> Self {
+        let name = library.file_name().unwrap_or(library.as_os_str());
+        Self { plugin: name.to_string_lossy().into_owned(), library: Some(library), config }
     }
 }
 
@@ -117,8 +124,14 @@ impl Sources {
         let section = KeyPath::parse(section).unwrap_or_default();
         let base = section.key("config");
         let blamed = error.key.as_deref().and_then(KeyPath::parse);
-        let at = blamed.map_or_else(|| section.key("plugin"), |key| base.join(&key));
+        let at = blamed.map_or_else(|| self.chosen(&section), |key| base.join(&key));
         ConfigError::new(vec![self.problem(&at, Part::Value, error.to_string())])
+    }
+
+    /// The key of the section that says which plugin it is.
+    fn chosen(&self, section: &KeyPath) -> KeyPath {
+        let library = section.key("library");
+        if self.is_there(&library) { library } else { section.key("plugin") }
     }
 
     /// The plugin that `section` chooses is not one of `known`.
@@ -140,25 +153,21 @@ impl Decoder<'_> {
         default: Option<&str>,
     ) -> Option<Plugin> {
         let PluginKeys { plugin, library, config } = keys;
-        let (key, message) = match (plugin, library, default) {
-            (Some(plugin), None, _) => return Some(Plugin { plugin, config: config.into() }),
+        let config = Json::from(config);
+        let (at, part, message) = match (plugin, library, default) {
+            (Some(plugin), None, _) => return Some(Plugin { plugin, library: None, config }),
+            (None, Some(library), _) => return Some(Plugin::in_library(library, config)),
             (None, None, Some(default)) => {
-                return Some(Plugin { plugin: default.into(), config: config.into() });
+                return Some(Plugin { plugin: default.into(), library: None, config });
             }
-            (None, None, None) => (None, format!("{} lacks the key `plugin`", at.table())),
+            (None, None, None) => {
+                let message = format!("{} lacks the key `plugin`, or `library`", at.table());
+                (at.clone(), Part::Value, message)
+            }
             (Some(_), Some(_), _) => {
                 let message = format!("{} has both `plugin` and `library`; remove one", at.table());
-                (Some("library"), message)
+                (at.key("library"), Part::Key, message)
             }
-            (None, Some(_), _) => {
-                let message = "this build has no dynamic plugins yet; choose a built-in one with \
-                               `plugin`";
-                (Some("library"), message.into())
-            }
-        };
-        let (at, part) = match key {
-            Some(key) => (at.key(key), Part::Key),
-            None => (at.clone(), Part::Value),
         };
         self.problems.push(self.sources.problem(&at, part, message));
         None

@@ -62,6 +62,11 @@ impl Sources {
         in_file || self.given.keys().any(|given| given.starts_with(&section))
     }
 
+    /// Whether anybody wrote exactly this value.
+    pub(super) fn is_there(&self, path: &KeyPath) -> bool {
+        self.given.contains_key(path) || self.line(path, Part::Value).is_some()
+    }
+
     pub(super) fn problem(
         &self,
         path: &KeyPath,

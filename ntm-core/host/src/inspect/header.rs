@@ -46,6 +46,11 @@ const NAMES: [(u32, &str); 6] = [
 ];
 
 impl Kinds {
+    /// The kind of this name; none where there is none.
+    pub fn named(name: &str) -> Self {
+        Self(NAMES.into_iter().find(|(_, known)| *known == name).map_or(0, |(bit, _)| bit))
+    }
+
     /// The names of those that this host knows.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| name)

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Builds a C file of `tests/c` with these definitions into `out`.
-pub fn cc(source: &str, definitions: &[&str], out: &Path) {
+pub(crate) fn cc(source: &str, definitions: &[&str], out: &Path) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let status = Command::new("cc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
@@ -20,7 +20,7 @@ pub fn cc(source: &str, definitions: &[&str], out: &Path) {
 }
 
 /// Builds the shared object of a crate of this workspace.
-pub fn shared_object(package: &str) -> PathBuf {
+pub(crate) fn shared_object(package: &str) -> PathBuf {
     // target/debug/deps/test
     let exe = std::env::current_exe().unwrap();
     let target = exe.ancestors().nth(3).unwrap();
@@ -36,7 +36,7 @@ pub fn shared_object(package: &str) -> PathBuf {
 }
 
 /// Waits until `what` holds; its absence is a failure after a long time.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < end, "never: {what}");
