@@ -3,6 +3,7 @@
 //! - [`config`]: one `ntm.toml` describes a node.
 //! - [`Node`]: assembled from a configuration, then run; embed it in a program
 //!   of your own, or use the `ntm` command.
+//! - [`plugins`]: which there are.
 //! - [`Request`], [`ask`]: talking to a running node.
 //!
 //! ```no_run
@@ -19,7 +20,7 @@ pub mod clock;
 pub mod config;
 mod error;
 mod node;
-mod plugins;
+pub mod plugins;
 mod seed;
 mod worker;
 

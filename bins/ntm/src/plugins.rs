@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ntm_core::plugin::{Interface, PluginError, Registry, Transport, Traversal, Vip, Watcher};
 use ntm_host::{Kinds, Library};
+pub use ntm_host::{Refusal, Summary, inspect};
 use serde::de::DeserializeOwned;
 
 use crate::config::{Loaded, Plugin};
@@ -36,9 +37,16 @@ impl<'a> Choice<'a> {
         StartError::plugin(&self.loaded.sources, &self.section, error)
     }
 
-    fn unknown(&self, known: &[&str]) -> StartError {
+    /// The kind that the section is about.
+    fn kind(&self) -> &str {
+        self.section.split('[').next().unwrap_or_default()
+    }
+
+    fn unknown(&self) -> StartError {
         let name = &self.plugin.plugin;
-        self.loaded.sources.unknown_plugin(&self.section, name, known).into()
+        let known = BUILT_IN.iter().filter(|(kind, _)| *kind == self.kind());
+        let known: Vec<&str> = known.map(|(_, name)| *name).collect();
+        self.loaded.sources.unknown_plugin(&self.section, name, &known).into()
     }
 
     /// The library that the section names, loaded; `None` where it names a built-in
@@ -51,27 +59,27 @@ impl<'a> Choice<'a> {
 
     /// Checks what can be checked without opening anything.
     pub(crate) fn check(&self) -> Result<(), StartError> {
-        let kind = self.section.split('[').next().unwrap_or_default();
+        let kind = self.kind();
         if let Some(library) = self.library()? {
             let checked = library.check(Kinds::named(kind), &self.plugin.config);
             return checked.map_err(|error| self.refused(&error));
         }
         match (kind, self.plugin.plugin.as_str()) {
             ("transport", "udp") => self.decode::<ntm_transport_udp::Config>().map(drop),
-            ("transport", _) => Err(self.unknown(&["udp"])),
+            ("transport", _) => Err(self.unknown()),
             ("watcher", "netlink") => self.decode::<ntm_watcher_netlink::Config>().map(drop),
             ("watcher", "ifwatch") => self.decode::<ntm_watcher_ifwatch::Config>().map(drop),
             ("watcher", "poll") => self.decode::<ntm_watcher_poll::Config>().map(drop),
-            ("watcher", _) => Err(self.unknown(&WATCHERS)),
+            ("watcher", _) => Err(self.unknown()),
             ("traversal", _) => self.open_traversal().map(drop),
             ("vip", _) => self.open_vip().map(drop),
             ("interface", "tun") => {
                 let config: ntm_interface_tun::Config = self.decode()?;
                 config.check().map_err(|error| self.refused(&error))
             }
-            ("interface", _) => Err(self.unknown(&["tun"])),
+            ("interface", _) => Err(self.unknown()),
             ("registry", "redb") => self.decode::<ntm_registry_redb::Config>().map(drop),
-            (_, _) => Err(self.unknown(&["redb"])),
+            (_, _) => Err(self.unknown()),
         }
     }
 
@@ -86,7 +94,7 @@ impl<'a> Choice<'a> {
                 let opened = ntm_transport_udp::Udp::open(self.decode()?, lanes);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
-            _ => Err(self.unknown(&["udp"])),
+            _ => Err(self.unknown()),
         }
     }
 
@@ -105,7 +113,7 @@ impl<'a> Choice<'a> {
             "poll" => {
                 Box::new(ntm_watcher_poll::PollWatcher::open(self.decode()?).map_err(refused)?)
             }
-            _ => return Err(self.unknown(&WATCHERS)),
+            _ => return Err(self.unknown()),
         })
     }
 
@@ -118,7 +126,7 @@ impl<'a> Choice<'a> {
                 let opened = ntm_traversal_rs::Rs::new(self.decode()?);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
-            _ => Err(self.unknown(&["rs"])),
+            _ => Err(self.unknown()),
         }
     }
 
@@ -131,7 +139,7 @@ impl<'a> Choice<'a> {
                 let opened = ntm_vip_pool::Pool::new(self.decode()?);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
-            _ => Err(self.unknown(&["pool"])),
+            _ => Err(self.unknown()),
         }
     }
 
@@ -146,7 +154,7 @@ impl<'a> Choice<'a> {
                 let opened = ntm_interface_tun::Tun::open(self.decode()?, lanes);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
-            _ => Err(self.unknown(&["tun"])),
+            _ => Err(self.unknown()),
         }
     }
 
@@ -161,9 +169,19 @@ impl<'a> Choice<'a> {
                 let opened = ntm_registry_redb::Redb::open(config);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
-            _ => Err(self.unknown(&["redb"])),
+            _ => Err(self.unknown()),
         }
     }
 }
 
-const WATCHERS: [&str; 3] = ["netlink", "ifwatch", "poll"];
+/// The built-in plugins: kind and name.
+pub const BUILT_IN: [(&str, &str); 8] = [
+    ("transport", "udp"),
+    ("watcher", "netlink"),
+    ("watcher", "ifwatch"),
+    ("watcher", "poll"),
+    ("traversal", "rs"),
+    ("vip", "pool"),
+    ("interface", "tun"),
+    ("registry", "redb"),
+];

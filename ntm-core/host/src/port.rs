@@ -81,7 +81,7 @@ mod tests {
 
     fn readable(port: &Port) -> bool {
         let mut fds = [PollFd::new(port, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 1)
     }
 
     #[test]

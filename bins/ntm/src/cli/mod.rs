@@ -5,6 +5,7 @@ mod lab;
 mod logging;
 mod moves;
 mod output;
+mod plugins;
 mod run;
 mod show;
 
@@ -61,6 +62,11 @@ enum Command {
     /// Who belongs to a coordinator's domain.
     #[command(subcommand)]
     Member(client::MemberCommand),
+    /// Which plugins there are.
+    Plugins(plugins::List),
+    /// Look at a plugin in a library.
+    #[command(subcommand)]
+    Plugin(plugins::Plugin),
     /// Try moves in networks made for it, out of network namespaces.
     #[cfg(all(feature = "lab", target_os = "linux"))]
     #[command(subcommand)]
@@ -136,6 +142,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Trust(trust) => trust.execute(),
         Command::Handover(handover) => handover.execute(),
         Command::Member(member) => member.execute(),
+        Command::Plugins(list) => list.execute(),
+        Command::Plugin(plugin) => plugin.execute(),
         #[cfg(all(feature = "lab", target_os = "linux"))]
         Command::Lab(lab) => lab.execute(),
     };

@@ -19,6 +19,8 @@ mod domain;
 #[cfg(all(target_os = "linux", feature = "lab"))]
 mod lab;
 #[cfg(target_os = "linux")]
+mod libraries;
+#[cfg(target_os = "linux")]
 mod refusals;
 #[cfg(target_os = "linux")]
 mod signals;
@@ -44,6 +46,7 @@ fn main() -> std::process::ExitCode {
         signals::trials(),
         commands::trials(),
         clean::trials(),
+        libraries::trials(),
         #[cfg(feature = "lab")]
         lab::trials(),
     ];

@@ -23,32 +23,26 @@ pub fn read(data: &[u8]) -> Result<Summary, Why> {
     let header = bytes_at(&file, address)?;
     let machine = file.architecture();
     let machine = (name(machine), machine == own_machine());
-    let system = match file.format() {
-        BinaryFormat::MachO => ("macOS", cfg!(target_os = "macos")),
-        _ => ("Linux", !cfg!(target_os = "macos")),
-    };
+    let mac = file.format() == BinaryFormat::MachO;
+    let system = if mac { "macOS" } else { "Linux" };
+    let system = (system, mac == cfg!(target_os = "macos"));
     decode(header, file.is_little_endian(), machine, system)
 }
 
 /// Where the header is when the file is loaded.
 fn symbol(file: &File<'_>) -> Option<u64> {
+    let mac = file.format() == BinaryFormat::MachO;
     let is_header = |name: &[u8]| {
-        let name = match file.format() {
-            // C names have an underscore in front there.
-            BinaryFormat::MachO => name.strip_prefix(b"_").unwrap_or(name),
-            _ => name,
-        };
-        name == HEADER_SYMBOL.as_bytes()
+        // C names have an underscore in front there.
+        let own = name.strip_prefix(b"_").filter(|_| mac).unwrap_or(name);
+        own == HEADER_SYMBOL.as_bytes()
     };
     let named = |symbol: &object::Symbol<'_, '_>| {
         symbol.is_definition() && symbol.name_bytes().is_ok_and(is_header)
     };
     let exported = file.dynamic_symbols().find(named);
     // Mach-O has one table for all.
-    let symbol = exported.or_else(|| match file.format() {
-        BinaryFormat::MachO => file.symbols().find(named),
-        _ => None,
-    });
+    let symbol = exported.or_else(|| file.symbols().filter(|_| mac).find(named));
     symbol.map(|symbol| symbol.address())
 }
 
@@ -89,8 +83,8 @@ fn own_machine() -> Architecture {
 }
 
 fn name(machine: Architecture) -> String {
-    match machine {
-        Architecture::Unknown => "another machine".into(),
-        known => format!("{known:?}").to_lowercase(),
+    if machine == Architecture::Unknown {
+        return "another machine".into();
     }
+    format!("{machine:?}").to_lowercase()
 }
