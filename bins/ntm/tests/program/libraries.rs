@@ -98,7 +98,7 @@ fn what_is_wrong_with_a_library_has_its_line() {
         ("library = \"hub.key\"", format!("{file}:18:11: {}", stage.path("hub.key").display())),
         (
             "library = \"plugins/libntm_transport_udp_dyn.so\"\nconfig = { bnid = 1 }",
-            format!("{file}:19:12: unknown field `bnid`, expected one of `bind`"),
+            format!("{file}:19:19: unknown field `bnid`, expected one of `bind`"),
         ),
     ];
     let text = fs::read_to_string(stage.path("ntm.toml")).unwrap();
