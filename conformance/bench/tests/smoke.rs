@@ -173,7 +173,7 @@ fn what_is_not_installed_is_told_and_left_out() {
     let output = command.env("NTM_LAB_TOOLS", "none").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("nebula: not measured: nebula is not here"), "{told}");
+    assert!(told.contains("nebula: not measured: nebula-cert is not here"), "{told}");
 }
 
 #[test]
