@@ -25,6 +25,7 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-abi" => |_| false,
         "ntm-core" => |on| on == "ntm-abi",
         "ntm-host" | "ntm-sdk" => |on| on == "ntm-abi" || on == "ntm-core",
+        "ntm-lane" => |on| on == "ntm-core",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
         "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
         "ntm-model" => |on| ["ntm-core", "ntm-sim", "ntm-traversal-rs"].contains(&on),
@@ -33,7 +34,7 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         plugin if is_plugin(plugin) && plugin.ends_with("-dyn") => {
             |on| on == "ntm-sdk" || (is_plugin(on) && !on.ends_with("-dyn"))
         }
-        plugin if is_plugin(plugin) => |on| on == "ntm-core",
+        plugin if is_plugin(plugin) => |on| on == "ntm-core" || on == "ntm-lane",
         other => panic!("{other} has no place in the house yet"),
     }
 }

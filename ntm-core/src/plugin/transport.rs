@@ -46,7 +46,8 @@ pub trait Transport: Send + Sync {
     /// The largest datagram towards `to` in bytes, without IP and UDP headers,
     /// where the transport knows better than the route's MTU; `None` where it does
     /// not. A number too large loses large packets, one too small costs
-    /// throughput. Nobody asks yet: the limit follows from the route's MTU.
+    /// throughput. Asked again and again for the ways of tunnels, whose packets' limit
+    /// follows; one that answers `None` for `0.0.0.0:0` is not asked about others.
     fn max_payload(&self, to: SocketAddr) -> Option<usize>;
 
     /// Makes the transport work again after it went silent: new sockets on the
@@ -56,6 +57,11 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// The old state is kept where that is possible.
     async fn rebind(&self) -> Result<(), PluginError>;
+
+    /// The node sends from another address, interface or network than before. A
+    /// transport without connections has nothing to do; another lets connections
+    /// that cannot follow go, and tells the other ends of those that can.
+    fn moved(&self) {}
 
     /// Says goodbye where the transport has a way to, and releases the port.
     /// Lanes answer with an error afterwards, and their descriptors wake who polls
