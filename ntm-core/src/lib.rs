@@ -76,7 +76,7 @@
 //!     roles: MemberRole::Terminal.into(),
 //! };
 //! let config = CoordinatorConfig {
-//!     public: vec![SocketAddr::new(ips[0], PORT)],
+//!     public: vec![Candidate::udp(SocketAddr::new(ips[0], PORT))],
 //!     members: nodes[1..].iter().map(member).collect(),
 //!     quota: RelayQuota::default(),
 //!     clocks: Clocks::default(),

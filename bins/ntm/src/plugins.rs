@@ -66,6 +66,10 @@ impl<'a> Choice<'a> {
         }
         match (kind, self.plugin.plugin.as_str()) {
             ("transport", "udp") => self.decode::<ntm_transport_udp::Config>().map(drop),
+            ("transport", "quic") => {
+                let config: ntm_transport_quic::Config = self.decode()?;
+                config.check().map_err(|error| self.refused(&error))
+            }
             ("transport", _) => Err(self.unknown()),
             ("watcher", "netlink") => self.decode::<ntm_watcher_netlink::Config>().map(drop),
             ("watcher", "ifwatch") => self.decode::<ntm_watcher_ifwatch::Config>().map(drop),
@@ -92,6 +96,10 @@ impl<'a> Choice<'a> {
         match self.plugin.plugin.as_str() {
             "udp" => {
                 let opened = ntm_transport_udp::Udp::open(self.decode()?, lanes);
+                Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
+            }
+            "quic" => {
+                let opened = ntm_transport_quic::Quic::open(self.decode()?, lanes);
                 Ok(Arc::new(opened.map_err(|error| self.refused(&error))?))
             }
             _ => Err(self.unknown()),
@@ -175,8 +183,9 @@ impl<'a> Choice<'a> {
 }
 
 /// The built-in plugins: kind and name.
-pub const BUILT_IN: [(&str, &str); 8] = [
+pub const BUILT_IN: [(&str, &str); 9] = [
     ("transport", "udp"),
+    ("transport", "quic"),
     ("watcher", "netlink"),
     ("watcher", "ifwatch"),
     ("watcher", "poll"),

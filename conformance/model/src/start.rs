@@ -74,7 +74,7 @@ fn hosts(scenario: &Scenario, now: Time) -> [Host; 4] {
     };
     let public = socket(Who::Dc.ip(0));
     let config = CoordinatorConfig {
-        public: vec![public],
+        public: vec![Candidate::udp(public)],
         members: vec![
             member(Who::Mn, MemberRole::Terminal),
             member(Who::Cn, MemberRole::Terminal),

@@ -10,7 +10,7 @@ use ntm_core::plugin::{Plan, PlanRequest, Record, Route};
 use ntm_core::relay::{ForwardTable, Relay, RelayEvent, Verdict};
 use ntm_core::terminal::{Terminal, TerminalEvent};
 use ntm_core::tunnel::{Carrier, Dscp, Inbound, Outbound, Table, Traffic};
-use ntm_core::wire::{Envelope, Header, Kind};
+use ntm_core::wire::{Envelope, Header, Kind, PORT};
 use ntm_core::{Rng, Time};
 
 use crate::link::Link;
@@ -96,6 +96,20 @@ pub struct Signalled {
 enum Asker {
     Terminal,
     Coordinator,
+}
+
+/// The port of a host's second transport, where it has one: QUIC, of which nothing but
+/// the port is simulated.
+pub const QUIC_PORT: u16 = 443;
+
+/// The transport that listens at this port.
+fn transport_at(port: u16) -> TransportId {
+    TransportId(u8::from(port == QUIC_PORT))
+}
+
+/// The port of this transport.
+pub(crate) fn port_of(transport: TransportId) -> u16 {
+    if transport == TransportId(0) { PORT } else { QUIC_PORT }
 }
 
 /// Datagrams to send, with where to.
@@ -276,7 +290,7 @@ impl Host {
     ) {
         let ifindex = self.uplinks.interface_of(to.ip());
         let local = Some(LocalPin { ip: to.ip(), ifindex });
-        let leg = Leg { transport: TransportId(0), remote: from, local };
+        let leg = Leg { transport: transport_at(to.port()), remote: from, local };
         let Ok(envelope) = Envelope::parse(datagram) else {
             return self.strange(now, &leg, datagram);
         };

@@ -26,7 +26,7 @@ mod uplink;
 mod vips;
 mod world;
 
-pub use host::{Host, HostId, Received, Roles, Signalled};
+pub use host::{Host, HostId, QUIC_PORT, Received, Roles, Signalled};
 pub use link::{Bursts, Link};
 pub use nat::{Filtering, Mapping, Nat, NatId, embed};
 pub use net::{Network, Observed};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ntm_core::wire::PORT;
 use ntm_core::{Rng, Time};
 
-use crate::host::HostId;
+use crate::host::{HostId, QUIC_PORT};
 use crate::link::{Link, Wire};
 use crate::nat::{Nat, NatId};
 use crate::uplink::Attachment;
@@ -65,6 +65,8 @@ pub struct Network {
     narrow: BTreeMap<(IpAddr, IpAddr), usize>,
     /// Hosts between which, in this direction, nothing passes.
     severed: BTreeSet<(HostId, HostId)>,
+    /// Hosts whose networks let nothing pass to and from this port elsewhere.
+    blocked: BTreeSet<(HostId, u16)>,
     /// Hosts between which, in this direction, everything takes longer.
     detours: BTreeMap<(HostId, HostId), Duration>,
 }
@@ -74,8 +76,15 @@ struct Packet<'a> {
     sender: HostId,
     link: &'a Link,
     way: Attachment,
+    /// Where it comes from on that way.
+    port: u16,
     to: SocketAddr,
     datagram: &'a [u8],
+}
+
+/// Whether a host may listen at this port.
+fn listens(port: u16) -> bool {
+    [PORT, QUIC_PORT].contains(&port)
 }
 
 /// What an IP packet adds to a datagram.
@@ -95,6 +104,7 @@ impl Network {
             cut: BTreeSet::new(),
             narrow: BTreeMap::new(),
             severed: BTreeSet::new(),
+            blocked: BTreeSet::new(),
             detours: BTreeMap::new(),
         }
     }
@@ -159,6 +169,11 @@ impl Network {
         self.severed.insert((from, to));
     }
 
+    /// The network that a host is in lets nothing pass to and from this port elsewhere.
+    pub fn block(&mut self, host: HostId, port: u16) {
+        self.blocked.insert((host, port));
+    }
+
     /// What one host sends to the other takes so much longer, and what is sent
     /// after the detour's end overtakes it.
     pub fn detour(&mut self, from: HostId, to: HostId, longer: Duration) {
@@ -171,6 +186,7 @@ impl Network {
         self.cut.clear();
         self.narrow.clear();
         self.severed.clear();
+        self.blocked.clear();
         self.detours.clear();
     }
 
@@ -186,18 +202,18 @@ impl Network {
         &mut self,
         now: Time,
         sender: HostId,
-        way: Option<Attachment>,
+        way: Option<(Attachment, u16)>,
         to: SocketAddr,
         datagram: &[u8],
         links: impl Fn(HostId) -> &'a Link,
     ) -> Vec<Arrival> {
         if to.ip().is_loopback() {
             let at = now + Duration::from_micros(10);
-            let from = SocketAddr::new(to.ip(), PORT);
+            let from = SocketAddr::new(to.ip(), way.map_or(PORT, |(_, port)| port));
             return vec![Arrival { at, host: sender, from, to, datagram: datagram.to_vec() }];
         }
-        let Some(way) = way else { return Vec::new() };
-        let packet = Packet { sender, link: links(sender), way, to, datagram };
+        let Some((way, port)) = way else { return Vec::new() };
+        let packet = Packet { sender, link: links(sender), way, port, to, datagram };
         self.carry(now, &packet, links)
     }
 
@@ -207,8 +223,8 @@ impl Network {
         packet: &Packet<'_>,
         links: impl Fn(HostId) -> &'a Link,
     ) -> Vec<Arrival> {
-        let Packet { sender, link, way, to, datagram } = *packet;
-        let Some((from, target, to_inner)) = self.route(now, way, to) else {
+        let Packet { sender, link, way, port, to, datagram } = *packet;
+        let Some((from, target, to_inner)) = self.route(now, way, port, to) else {
             return Vec::new();
         };
         if let Some(tap) = &mut self.tap {
@@ -218,6 +234,8 @@ impl Network {
         if self.cut.contains(&from.ip())
             || self.cut.contains(&to.ip())
             || self.severed.contains(&(sender, target))
+            || self.blocked.contains(&(sender, to.port()))
+            || self.blocked.contains(&(target, from.port()))
         {
             return Vec::new();
         }
@@ -250,13 +268,14 @@ impl Network {
         &mut self,
         now: Time,
         way: Attachment,
+        port: u16,
         to: SocketAddr,
     ) -> Option<(SocketAddr, HostId, SocketAddr)> {
-        let (mut from, mut to) = (SocketAddr::new(way.ip, PORT), to);
+        let (mut from, mut to) = (SocketAddr::new(way.ip, port), to);
         let mut realm = way.nat;
         let mut crossed = Vec::new();
         loop {
-            let place = self.places.get(&(realm, to.ip())).filter(|_| to.port() == PORT);
+            let place = self.places.get(&(realm, to.ip())).filter(|_| listens(to.port()));
             if let Some(host) = place.and_then(BTreeSet::first) {
                 return Some((from, *host, to));
             }
@@ -285,7 +304,7 @@ impl Network {
                 return None;
             }
             (from, to) = nat.enter(now, from, to)?;
-            let place = self.places.get(&(Some(door), to.ip())).filter(|_| to.port() == PORT);
+            let place = self.places.get(&(Some(door), to.ip())).filter(|_| listens(to.port()));
             if let Some(host) = place.and_then(BTreeSet::first) {
                 return Some((from, *host, to));
             }
@@ -325,21 +344,21 @@ mod tests {
             net.place(HostId(2), &[], &inside[1..]);
             net.place(HostId(3), &[], &[Attachment::global([198, 51, 100, 1])]);
             let server = addr("198.51.100.1");
-            let (one, to, _) = net.route(NOW, inside[0], server).unwrap();
+            let (one, to, _) = net.route(NOW, inside[0], PORT, server).unwrap();
             assert_eq!((one, to), (addr("203.0.113.9"), HostId(3)));
-            let (two, _, _) = net.route(NOW, inside[1], server).unwrap();
+            let (two, _, _) = net.route(NOW, inside[1], PORT, server).unwrap();
             assert_eq!(two.ip(), one.ip(), "of one carrier");
             assert_ne!(two.port(), one.port());
-            let back = net.route(NOW, Attachment::global([198, 51, 100, 1]), two);
+            let back = net.route(NOW, Attachment::global([198, 51, 100, 1]), PORT, two);
             assert_eq!(back, Some((server, HostId(2), addr("192.168.1.2"))));
-            let across = net.route(NOW, inside[0], two);
+            let across = net.route(NOW, inside[0], PORT, two);
             assert_eq!(
                 across.map(|(from, host, _)| (from, host)),
                 hairpins.then_some((one, HostId(2)))
             );
             // Between the homes there is only the carrier.
             assert_eq!(
-                net.route(NOW, inside[0], addr("192.168.1.2")).map(|found| found.1),
+                net.route(NOW, inside[0], PORT, addr("192.168.1.2")).map(|found| found.1),
                 Some(HostId(1))
             );
         }
@@ -355,13 +374,13 @@ mod tests {
         net.place(HostId(1), &[], &[inside]);
         net.place(HostId(2), &[], &outside);
         let by_prefix = SocketAddr::new(crate::nat::embed([198, 51, 100, 1].into()), PORT);
-        let (from, host, to) = net.route(NOW, inside, by_prefix).unwrap();
+        let (from, host, to) = net.route(NOW, inside, PORT, by_prefix).unwrap();
         assert_eq!((from, host, to), (addr("203.0.113.64"), HostId(2), addr("198.51.100.1")));
-        let back = net.route(NOW, outside[0], from);
+        let back = net.route(NOW, outside[0], PORT, from);
         assert_eq!(back, Some((by_prefix, HostId(1), addr("2001:db8:1::2"))));
-        let native = net.route(NOW, inside, addr("2001:db8::1"));
+        let native = net.route(NOW, inside, PORT, addr("2001:db8::1"));
         assert_eq!(native, Some((addr("2001:db8:1::2"), HostId(2), addr("2001:db8::1"))));
-        let in_again = net.route(NOW, outside[1], addr("2001:db8:1::2"));
+        let in_again = net.route(NOW, outside[1], PORT, addr("2001:db8:1::2"));
         assert_eq!(in_again.map(|found| found.1), Some(HostId(1)));
     }
 
@@ -371,8 +390,8 @@ mod tests {
         let there = [Attachment::global([198, 51, 100, 1])];
         net.place(HostId(1), &[], &there);
         let from = Attachment::global([198, 51, 100, 2]);
-        assert!(net.route(NOW, from, addr("198.51.100.1")).is_some());
+        assert!(net.route(NOW, from, PORT, addr("198.51.100.1")).is_some());
         net.place(HostId(1), &there, &[]);
-        assert!(net.route(NOW, from, addr("198.51.100.1")).is_none());
+        assert!(net.route(NOW, from, PORT, addr("198.51.100.1")).is_none());
     }
 }

@@ -14,7 +14,7 @@ use ntm_core::terminal::{Mode, Terminal, TerminalCommand, TerminalConfig, Termin
 use ntm_core::wire::PORT;
 use ntm_core::{Rng, Time};
 
-use crate::host::{Host, HostId, Outputs, Roles};
+use crate::host::{Host, HostId, Outputs, QUIC_PORT, Roles, port_of};
 use crate::nat::{Nat, NatId};
 use crate::net::{Arrival, Network};
 use crate::packet::inner_packet;
@@ -58,6 +58,7 @@ pub struct World {
     busy: BTreeSet<HostId>,
     /// Ways to the coordinator that nodes know besides its addresses.
     also_known: Vec<SocketAddr>,
+    has_quic: bool,
 }
 
 /// How to make a host's machines, again if need be.
@@ -92,6 +93,7 @@ impl World {
             next_traffic: now,
             busy: BTreeSet::new(),
             also_known: Vec::new(),
+            has_quic: false,
         }
     }
 
@@ -149,6 +151,11 @@ impl World {
         id
     }
 
+    /// Nodes that start from now on have QUIC as their second transport.
+    pub fn add_quic(&mut self) {
+        self.has_quic = true;
+    }
+
     /// Nodes that start from now on know the coordinator at this address too.
     pub fn also_known_at(&mut self, coordinator: SocketAddr) {
         self.also_known.push(coordinator);
@@ -176,22 +183,32 @@ impl World {
     fn start(&mut self, id: HostId) {
         self.makers[id.0].starts += 1;
         let maker = self.makers[id.0].clone();
-        let transport =
-            TransportFacts { kind: TransportKind::UDP, port: PORT, ipv4: true, ipv6: true };
+        let transport = |kind, port| TransportFacts { kind, port, ipv4: true, ipv6: true };
+        let mut transports = vec![transport(TransportKind::UDP, PORT)];
+        if self.has_quic {
+            transports.push(transport(TransportKind::QUIC, QUIC_PORT));
+        }
         let node = Node {
             identity: maker.identity,
             name: maker.name,
             unix_at_zero: 1_700_000_000 + maker.starts - maker.behind,
-            transports: vec![transport],
+            transports,
         };
-        let public: Vec<SocketAddr> = self.hosts[0]
+        let public: Vec<Candidate> = self.hosts[0]
             .attachments()
             .iter()
-            .map(|attachment| SocketAddr::new(attachment.ip, PORT))
+            .flat_map(|attachment| {
+                let at = |facts: &TransportFacts| Candidate {
+                    kind: facts.kind,
+                    addr: SocketAddr::new(attachment.ip, facts.port),
+                };
+                node.transports.iter().map(at).collect::<Vec<_>>()
+            })
             .collect();
+        let also_known = self.also_known.iter().copied().map(Candidate::udp);
         let coordinators = vec![CoordinatorAddress {
             key: self.makers[0].identity.public(),
-            addresses: public.iter().chain(&self.also_known).copied().map(Candidate::udp).collect(),
+            addresses: public.iter().copied().chain(also_known).collect(),
         }];
         let now = self.hosts[id.0].clock(self.now);
         let mut seed = || Rng::from_seed(self.rng.bytes());
@@ -497,6 +514,7 @@ impl World {
     fn transmit(&mut self, from: HostId, out: Outputs) {
         for (leg, datagram) in out {
             let way = self.hosts[from.0].leaves_by(&leg);
+            let way = way.map(|way| (way, port_of(leg.transport)));
             let links = |id: HostId| &self.hosts[id.0].link;
             for arrival in self.net.send(self.now, from, way, leg.remote, &datagram, links) {
                 self.schedule.arrives(arrival);

@@ -4,7 +4,7 @@
 //! here says so. H12 (readers while the table is rewritten) is about threads, which
 //! simulation has none of: `ntm-core/src/tunnel/loom.rs` and
 //! `readers_never_see_a_mixture` in `ntm-core/src/tunnel/table.rs`. H16 (another
-//! transport) needs two kinds of transport in a host; here there is one.
+//! transport): `transports.rs`.
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "these are tests")]
 

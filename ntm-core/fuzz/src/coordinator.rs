@@ -75,7 +75,7 @@ impl Play {
         let member =
             |who: Who| Member { name: who.name(), key: who.identity().public(), roles: roles(who) };
         let config = CoordinatorConfig {
-            public: vec![Who::Coordinator.addr()],
+            public: vec![Candidate::udp(Who::Coordinator.addr())],
             members: MEMBERS.map(member).to_vec(),
             quota: RelayQuota { rate: 1_000_000, bytes: 1 << 40 },
             clocks: Clocks::default(),

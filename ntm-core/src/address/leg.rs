@@ -1,5 +1,6 @@
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,39 @@ impl Candidate {
     /// A UDP candidate.
     pub fn udp(addr: SocketAddr) -> Self {
         Self { kind: TransportKind::UDP, addr }
+    }
+
+    /// Whether both are of one transport kind and one family: of two such only
+    /// one is where a node is seen.
+    pub fn is_same_way(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.addr.is_ipv6() == other.addr.is_ipv6()
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            TransportKind::UDP => write!(f, "{}", self.addr),
+            TransportKind::QUIC => write!(f, "quic:{}", self.addr),
+            TransportKind(other) => write!(f, "{other}:{}", self.addr),
+        }
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = AddrParseError;
+
+    /// As people write it: `203.0.113.1:4330` or `udp:203.0.113.1:4330`, and
+    /// `quic:[2001:db8::1]:443`; `quic://…` too.
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        let kinds = [("udp", TransportKind::UDP), ("quic", TransportKind::QUIC)];
+        for (name, kind) in kinds {
+            if let Some(addr) = text.strip_prefix(name).and_then(|text| text.strip_prefix(':')) {
+                let addr = addr.strip_prefix("//").unwrap_or(addr).parse()?;
+                return Ok(Self { kind, addr });
+            }
+        }
+        Ok(Self::udp(text.parse()?))
     }
 }
 
@@ -93,5 +127,27 @@ impl Leg {
 impl fmt::Display for Leg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.transport.0, self.remote)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_read_as_people_write_it() {
+        let quic = "quic:[2001:db8::1]:443";
+        for (text, kind, shown) in [
+            ("203.0.113.1:4330", TransportKind::UDP, "203.0.113.1:4330"),
+            ("udp:203.0.113.1:4330", TransportKind::UDP, "203.0.113.1:4330"),
+            (quic, TransportKind::QUIC, quic),
+            ("quic://[2001:db8::1]:443", TransportKind::QUIC, quic),
+        ] {
+            let candidate: Candidate = text.parse().unwrap();
+            assert_eq!((candidate.kind, candidate.to_string()), (kind, shown.to_owned()));
+        }
+        for wrong in ["quic", "quic:", "quic:203.0.113.1", "tcp:203.0.113.1:1", ":203.0.113.1:1"] {
+            assert!(wrong.parse::<Candidate>().is_err(), "{wrong}");
+        }
     }
 }

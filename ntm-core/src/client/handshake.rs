@@ -48,6 +48,11 @@ impl Attempt {
         &self.id
     }
 
+    /// How often it was sent.
+    pub(super) fn copies(&self) -> u32 {
+        self.backoff.copies()
+    }
+
     pub(super) fn is_due(&self, now: Time) -> bool {
         self.backoff.is_due(now)
     }

@@ -3,11 +3,13 @@
 
 mod addresses;
 mod handshake;
+mod ways;
 
 pub use addresses::CoordinatorAddress;
 use addresses::Coordinators;
 use handshake::Attempt;
 pub(crate) use handshake::prologue;
+use ways::Ways;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,8 +40,8 @@ pub(crate) struct Client {
     coordinators: Coordinators,
     /// The addresses that have a route now.
     reachable: Vec<IpAddr>,
-    /// The ways in use, one of each family.
-    legs: Vec<Leg>,
+    /// The ways to it that are open now.
+    ways: Ways,
     /// The way the coordinator answered last.
     answered_by: Option<Leg>,
     session: Option<SignalSession>,
@@ -53,6 +55,8 @@ pub(crate) struct Client {
     /// and how long the last such wait was; zero if none since we were registered.
     retry_wait: Duration,
     keep_alive: Option<KeepAlive>,
+    /// What was asked last by other links than those in use.
+    asked_by_links: Option<RequestId>,
     registered: Option<Registered>,
     rtt: Rtt,
     /// Answers in a row to what had been sent more than once.
@@ -118,7 +122,7 @@ impl Client {
             role,
             coordinators: Coordinators::new(coordinators),
             reachable: Vec::new(),
-            legs: Vec::new(),
+            ways: Ways::default(),
             answered_by: None,
             session: None,
             attempt: None,
@@ -127,6 +131,7 @@ impl Client {
             retry_at: None,
             retry_wait: Duration::ZERO,
             keep_alive: None,
+            asked_by_links: None,
             registered: None,
             rtt: Rtt::default(),
             unclear: 0,
@@ -140,21 +145,19 @@ impl Client {
         self.coordinators.all().map(|candidate| candidate.addr.ip())
     }
 
-    /// Takes note of which destinations have a route, and uses the first of
-    /// each family. Returns whether there is a way of a family now of which there
-    /// was none: the coordinator has not seen us by it.
+    /// Takes note of which destinations have a route, and uses the first of each
+    /// transport and family. Returns whether there is a way of a family now of which
+    /// there was none: the coordinator has not seen us by it.
     pub(crate) fn set_reachable(
         &mut self,
         node: &Node,
         has_route: impl Fn(IpAddr) -> bool,
     ) -> bool {
         self.reachable = self.destinations().filter(|ip| has_route(*ip)).collect();
-        let families = |legs: &[Leg]| {
-            [false, true].map(|ipv6| legs.iter().any(|leg| leg.remote.is_ipv6() == ipv6))
-        };
-        let before = families(&self.legs);
+        let families = |ways: &Ways| [false, true].map(|ipv6| ways.has_family(ipv6));
+        let before = families(&self.ways);
         self.choose_legs(node);
-        families(&self.legs).into_iter().zip(before).any(|(now, before)| now && !before)
+        families(&self.ways).into_iter().zip(before).any(|(now, before)| now && !before)
     }
 
     /// How a network of IPv6 alone reaches coordinators of IPv4, from now on.
@@ -163,25 +166,15 @@ impl Client {
     }
 
     fn choose_legs(&mut self, node: &Node) {
-        let mut legs: Vec<Leg> = Vec::new();
-        for candidate in self.coordinators.candidates() {
-            let ip = candidate.addr.ip();
-            let has_family = legs.iter().any(|leg| leg.remote.is_ipv6() == ip.is_ipv6());
-            if !has_family && self.reachable.contains(&ip) {
-                legs.extend(node.leg_to(candidate));
-            }
-        }
-        if legs.is_empty() {
-            let mut translated = self.coordinators.translated();
-            let reached = translated.find(|it| self.reachable.contains(&it.addr.ip()));
-            legs.extend(reached.and_then(|candidate| node.leg_to(&candidate)));
-        }
-        self.legs = legs;
+        let reached = |it: &Candidate| self.reachable.contains(&it.addr.ip());
+        let native = self.coordinators.candidates().copied().filter(reached);
+        let translated = self.coordinators.translated().filter(reached);
+        self.ways = Ways::choose(node, native, translated);
     }
 
     /// Whether there is any way to the coordinator.
     pub(crate) fn has_way(&self) -> bool {
-        !self.legs.is_empty()
+        !self.ways.is_empty()
     }
 
     /// Whether the coordinator knows us now, as far as we know.
@@ -251,11 +244,21 @@ impl Client {
         cx: &mut Context<'_, E>,
         signal: &Signal,
     ) -> bool {
-        let leg = self.answered_by.filter(|leg| self.legs.contains(leg));
-        match leg.or_else(|| self.legs.first().copied()) {
+        match self.way_in_use() {
             Some(leg) => self.send_by(cx, leg, signal),
             None => false,
         }
+    }
+
+    /// The way the coordinator answered last, if it is still open; else the best.
+    fn way_in_use(&self) -> Option<Leg> {
+        let answered = self.answered_by.filter(|leg| self.ways.contains(leg));
+        answered.or_else(|| self.ways.best())
+    }
+
+    /// The ways that this copy of a message goes by.
+    fn ways_of_copy(&self, copy: u32) -> Vec<Leg> {
+        self.ways.of_copy(copy, self.answered_by)
     }
 
     fn send_by<E: From<SignalTrace>>(
@@ -294,13 +297,13 @@ impl Client {
             return;
         }
         request.backoff.sent(cx.now, cx.rng);
-        let first_retry = request.backoff.copies() == 2;
+        let copies = request.backoff.copies();
         let body = SignalBody::RegistrationRequest(request.body.clone());
         let signal = Signal { request: request.id, body };
-        for leg in self.legs.clone() {
+        for leg in self.ways_of_copy(copies) {
             let _sent = self.send_by(cx, leg, &signal);
         }
-        if first_retry {
+        if copies == 2 {
             // The coordinator may have restarted and lost the session.
             self.begin_handshake_unless_under_way(cx);
         }
@@ -331,7 +334,7 @@ impl Client {
     fn begin_handshake<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
         if let Some(coordinator) = self.coordinators.current() {
             let mut attempt = Attempt::new(cx, coordinator, self.role, &self.rtt);
-            attempt.send(cx, &self.legs);
+            attempt.send(cx, &self.ways_of_copy(1));
             self.attempt = Some(attempt);
         }
     }
@@ -352,7 +355,8 @@ impl Client {
         cookie: &Cookie,
     ) {
         if let Some(attempt) = self.attempt.as_mut().filter(|attempt| *attempt.id() == cookie.id) {
-            attempt.repeat_with(cx, cookie.cookie, &self.legs);
+            let legs = self.ways.of_copy(attempt.copies(), self.answered_by);
+            attempt.repeat_with(cx, cookie.cookie, &legs);
         }
     }
 
@@ -399,13 +403,20 @@ impl Client {
         let session = self.session.as_mut().filter(|session| session.id.0 == header.envelope.id)?;
         let signal = session.open(header, datagram)?;
         cx.out.received(leg, signal.body.name(), datagram.len());
-        self.answered_by = Some(leg.unpinned());
+        if self.asked_by_links == Some(signal.request) {
+            // It says nothing of the ways in use.
+            return Some(ClientEvent::Answered(signal.request));
+        }
+        let came_back = self.note_answer(leg, signal.request);
         self.unreachable = false;
         if let SignalBody::RegistrationResponse(response) = signal.body {
             return self.handle_response(cx, leg, signal.request, response);
         }
         if let SignalBody::KeepAliveAck { observed } = signal.body {
-            return self.handle_keep_alive_ack(cx, signal.request, observed);
+            let event = self.handle_keep_alive_ack(cx, signal.request, observed);
+            // The coordinator is to know, too, that the better way works again.
+            let due = came_back && self.request.is_none() && self.registered.is_some();
+            return event.or(due.then_some(ClientEvent::RegistrationDue));
         }
         if let SignalBody::Refusal(refusal) = signal.body
             && self.request.as_ref().is_some_and(|request| request.id == signal.request)
@@ -413,6 +424,20 @@ impl Client {
             return Some(self.refused(cx, refusal));
         }
         Some(ClientEvent::Signal(Box::new(signal)))
+    }
+
+    /// The coordinator has spoken by this way: it is the one in use, unless what came
+    /// is a late copy by a worse one. Whether it is better than the one before.
+    fn note_answer(&mut self, leg: &Leg, id: RequestId) -> bool {
+        let open = self.request.as_ref().is_some_and(|request| request.id == id)
+            || self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.id == id);
+        let before = self.answered_by.and_then(|leg| self.ways.rank(&leg));
+        let now = self.ways.rank(leg);
+        let better = matches!((now, before), (Some(now), Some(before)) if now < before);
+        if open || now <= before || before.is_none() {
+            self.answered_by = Some(leg.unpinned());
+        }
+        better
     }
 
     fn handle_response<E: From<SignalTrace>>(
@@ -447,15 +472,14 @@ impl Client {
         }
         if let Some(token) = response.challenge {
             // To where the coordinator is known to be, wherever this came from.
-            let known = self.legs.iter().find(|known| known.same_remote(leg));
-            if let Some(leg) = known.or(self.legs.first()).copied() {
+            let known = Some(leg.unpinned()).filter(|leg| self.ways.contains(leg));
+            if let Some(leg) = known.or_else(|| self.ways.best()) {
                 self.begin_keep_alive(cx, leg, Some(token));
             }
         }
-        let is_ipv6 = |candidate: &Candidate| candidate.addr.is_ipv6();
         let before = self.registered.take().filter(same_epoch);
         let mut observed = before.map_or(Vec::new(), |before| before.observed);
-        observed.retain(|seen| is_ipv6(seen) != is_ipv6(&response.observed));
+        observed.retain(|seen| !seen.is_same_way(&response.observed));
         observed.push(response.observed);
         let keep_alive_every =
             Some(Duration::from_secs(response.keep_alive.into())).filter(|every| !every.is_zero());
@@ -489,7 +513,8 @@ impl Client {
     fn unseen_legs(&self) -> Vec<Leg> {
         let observed = self.observed();
         let seen = |ipv6| observed.iter().any(|seen| seen.addr.is_ipv6() == ipv6);
-        self.legs.iter().filter(|leg| !seen(leg.remote.is_ipv6())).copied().collect()
+        let legs = self.ways_of_copy(1).into_iter();
+        legs.filter(|leg| !seen(leg.remote.is_ipv6())).collect()
     }
 
     /// Repeats a registration by the families that have not been answered yet: a copy
@@ -519,7 +544,8 @@ impl Client {
         links: &[(IpAddr, LocalPin)],
     ) {
         let signal = Signal { request, body: SignalBody::KeepAlive { token: None } };
-        for leg in self.legs.clone() {
+        self.asked_by_links = Some(request);
+        for leg in self.ways_of_copy(1) {
             if let Some((_, pin)) = links.iter().find(|(ip, _)| *ip == leg.remote.ip()) {
                 let _sent = self.send_by(cx, leg.pinned(Some(*pin)), &signal);
             }
@@ -545,6 +571,10 @@ impl Client {
         let signal = Signal { request: keep_alive.id, body };
         let leg = keep_alive.leg;
         let _sent = self.send_by(cx, leg, &signal);
+        // Do better ways work again?
+        for better in self.ways.better_than(&leg) {
+            let _sent = self.send_by(cx, better, &signal);
+        }
     }
 
     fn handle_keep_alive_ack<E>(
@@ -553,18 +583,14 @@ impl Client {
         id: RequestId,
         observed: Candidate,
     ) -> Option<ClientEvent> {
-        let Some(answered) = self.keep_alive.take_if(|keep_alive| keep_alive.id == id) else {
-            return Some(ClientEvent::Answered(id));
-        };
+        let answered = self.keep_alive.take_if(|keep_alive| keep_alive.id == id)?;
         self.answered(cx.now, &answered.backoff);
         let registered = self.registered.as_mut()?;
         registered.keep_alive_at =
             registered.keep_alive_every.map(|every| cx.now + cx.rng.jitter(every));
         // Seen elsewhere than before: a NAT in between has changed its mapping.
-        let rebound = registered
-            .observed
-            .iter()
-            .any(|seen| seen.addr.is_ipv6() == observed.addr.is_ipv6() && *seen != observed);
+        let rebound =
+            registered.observed.iter().any(|seen| seen.is_same_way(&observed) && *seen != observed);
         rebound.then_some(ClientEvent::RegistrationDue)
     }
 
@@ -573,7 +599,7 @@ impl Client {
         &mut self,
         cx: &mut Context<'_, E>,
     ) -> Option<ClientEvent> {
-        if self.legs.is_empty() {
+        if self.ways.is_empty() {
             return None;
         }
         if let Some(attempt) = &mut self.attempt
@@ -590,7 +616,8 @@ impl Client {
                 self.begin_handshake(cx);
                 return self.note_unreachable();
             }
-            attempt.send(cx, &self.legs);
+            let legs = self.ways.of_copy(attempt.copies() + 1, self.answered_by);
+            attempt.send(cx, &legs);
         }
         if self.retry_at.take_if(|at| *at <= cx.now).is_some() {
             return Some(ClientEvent::RegistrationDue);
@@ -624,9 +651,9 @@ impl Client {
             }
             if registered.keep_alive_at.is_some_and(|at| at <= cx.now) {
                 registered.keep_alive_at = None;
-                let leg = self.answered_by.filter(|leg| self.legs.contains(leg));
-                let leg = leg.unwrap_or(self.legs[0]);
-                self.begin_keep_alive(cx, leg, None);
+                if let Some(leg) = self.way_in_use() {
+                    self.begin_keep_alive(cx, leg, None);
+                }
             }
         }
         None
@@ -638,7 +665,7 @@ impl Client {
 
     /// When something is due next.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        if self.legs.is_empty() {
+        if self.ways.is_empty() {
             return None;
         }
         let attempt = self.attempt.as_ref().map(Attempt::deadline);

@@ -1,6 +1,6 @@
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::Candidate;
 use crate::id::{NodeName, PublicKey};
 use crate::plugin::MemberRoles;
 
@@ -9,7 +9,7 @@ use crate::plugin::MemberRoles;
 pub struct CoordinatorConfig {
     /// Where others reach it: told to nodes, and put in the place of a loopback
     /// address at which it sees roles of its own node.
-    pub public: Vec<SocketAddr>,
+    pub public: Vec<Candidate>,
     /// Members that the configuration names; made sure of at start.
     pub members: Vec<Member>,
     /// What each ticket for a relay allows.

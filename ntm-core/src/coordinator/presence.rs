@@ -75,10 +75,12 @@ impl Presence {
             self.location.claimed = claimed;
             return News::Nothing;
         }
-        let is_other_family = epoch == self.epoch
+        let is_new_way = epoch == self.epoch
             && self.location.observed(observed.kind, observed.addr.is_ipv6()).is_none();
-        if is_other_family {
-            // The same registration, seen through the other family as well.
+        if is_new_way {
+            // The same registration, seen through the other family or another
+            // transport as well; the one before may not work any more.
+            self.leg = leg;
             self.location.observed.push(Observed { candidate: observed, proved: false });
             return News::Moved;
         }
@@ -88,16 +90,22 @@ impl Presence {
         let mut fresh = Self::new(now, epoch, claimed, observed, leg);
         if epoch == self.epoch {
             // A NAT in between has changed its mind in this family only.
-            let ipv6 = observed.addr.is_ipv6();
             let others = self.location.observed.iter();
-            fresh.location.observed.extend(others.filter(|seen| {
-                seen.candidate.kind != observed.kind || seen.candidate.addr.is_ipv6() != ipv6
-            }));
+            let others = others.filter(|seen| !seen.candidate.is_same_way(&observed));
+            fresh.location.observed.extend(others);
         }
         fresh.before = self.before.take();
         fresh.expires = self.expires;
         *self = fresh;
         News::Moved
+    }
+
+    /// It has said something else from there: of the ways that it is known by, the
+    /// one that it uses now.
+    pub(super) fn heard(&mut self, observed: &Candidate, leg: Leg) {
+        if self.location.observed.iter().any(|seen| seen.candidate == *observed) {
+            self.leg = leg;
+        }
     }
 
     /// Whether the station has proved that it receives where it registered from.
@@ -125,7 +133,7 @@ impl Presence {
             return Some(*token);
         }
         let token = rng.bytes();
-        self.challenges.retain(|(at, _)| at.addr.is_ipv6() != observed.addr.is_ipv6());
+        self.challenges.retain(|(at, _)| !at.is_same_way(observed));
         self.challenges.push((*observed, token));
         Some(token)
     }
@@ -168,7 +176,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::TransportId;
+    use crate::address::{TransportId, TransportKind};
 
     fn candidate(last: u8) -> Candidate {
         Candidate::udp(([203, 0, 113, last], 4330).into())
@@ -245,6 +253,20 @@ mod tests {
         assert_eq!(presence.location.observed.len(), 2);
         assert!(presence.is_proved(), "the first family still is");
         assert_eq!(moves(&mut presence, 1, 5), News::Nothing);
+    }
+
+    #[test]
+    fn another_transport_adds_to_the_same_registration_and_is_spoken_to_by() {
+        let mut presence = proved(at(1, 5));
+        let quic = Candidate { kind: TransportKind::QUIC, ..candidate(1) };
+        let by_quic = Leg::to(TransportId(1), quic.addr);
+        let news = presence.update(Time::ZERO, Epoch(5), vec![quic], quic, by_quic);
+        assert_eq!((news, presence.leg), (News::Moved, by_quic), "UDP may be blocked by now");
+        assert_eq!(presence.location.observed.len(), 2);
+        presence.heard(&candidate(1), leg(1));
+        assert_eq!(presence.leg, leg(1), "it uses UDP again");
+        presence.heard(&candidate(2), leg(2));
+        assert_eq!(presence.leg, leg(1), "not registered from there");
     }
 
     #[test]

@@ -113,9 +113,9 @@ impl Coordinator {
         let mut addr = leg.remote;
         if addr.ip().is_loopback()
             && let Some(public) =
-                self.config.public.iter().find(|public| public.is_ipv6() == addr.is_ipv6())
+                self.config.public.iter().find(|own| own.addr.is_ipv6() == addr.is_ipv6())
         {
-            addr.set_ip(public.ip());
+            addr.set_ip(public.addr.ip());
         }
         Candidate { kind, addr }
     }
@@ -197,7 +197,7 @@ impl Coordinator {
             challenge,
             lifetime: u32::try_from(seconds(lifetime)).unwrap_or(u32::MAX),
             keep_alive: u16::try_from(seconds(keep_alive)).unwrap_or(u16::MAX),
-            coordinators: self.config.public.iter().copied().map(Candidate::udp).collect(),
+            coordinators: self.config.public.clone(),
             unix: self.node.unix(now),
             ticket_key: is_relay.then(|| self.ticket_key(&station.key)),
         }
@@ -219,6 +219,7 @@ impl Coordinator {
                 if let Some(token) = token {
                     proves = presence.prove(&observed, &token);
                 }
+                presence.heard(&observed, leg.back());
                 if station.role == MemberRole::Relay {
                     presence.expires = now + keep_alive * 7 / 2;
                 }

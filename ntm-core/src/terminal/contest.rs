@@ -87,7 +87,7 @@ impl Tunnel {
         let upgrade = self.is_relayed() && self.by_relay_only.is_none() && direct
             || self.comes_first(leg, &selected.leg)
             || self.selected_remote().is_some_and(|used| self.is_blocked(cx, used));
-        if ahead == 0 && is_new && settled && !upgrade {
+        if ahead == 0 && is_new && settled && !upgrade && !self.is_other_transport(leg) {
             // Of two direct ways that are no surprise both ends take the lower one's.
             let follows = direct && named && !self.is_relayed() && self.side == Side::Higher;
             let challenger = leg.unpinned();

@@ -1,7 +1,6 @@
-use std::net::SocketAddr;
-
 use super::config::TerminalConfig;
 use super::event::TerminalEvent;
+use super::transports::Payloads;
 use crate::address::{Candidate, Leg, Scope};
 use crate::id::{Epoch, PathId};
 use crate::machine::{Node, Outbox};
@@ -25,6 +24,7 @@ pub(super) struct Cx<'a> {
     pub(super) epoch: Epoch,
     pub(super) config: &'a TerminalConfig,
     pub(super) surroundings: &'a Surroundings,
+    pub(super) payloads: &'a Payloads,
     /// Where the coordinator sees us.
     pub(super) observed: &'a [Candidate],
     pub(super) rng: &'a mut Rng,
@@ -48,11 +48,13 @@ impl Cx<'_> {
         self.out.event(event);
     }
 
-    /// The largest inner packet that fits our own link, towards `remote`.
-    pub(super) fn limit_to(&self, remote: SocketAddr) -> u16 {
-        let mtu = self.surroundings.mtu_to(remote.ip()).unwrap_or(USUAL_MTU);
-        let outer = if remote.is_ipv6() { 48 } else { 28 } + CAPSULE_OVERHEAD as u32;
-        let limit = mtu.saturating_sub(outer).clamp(LEAST_LIMIT.into(), self.config.mtu.into());
+    /// The largest inner packet that fits this way, as far as our own link and the
+    /// transport tell.
+    pub(super) fn limit_to(&self, leg: &Leg) -> u16 {
+        let mtu = self.surroundings.mtu_to(leg.remote.ip()).unwrap_or(USUAL_MTU);
+        let outer = if leg.remote.is_ipv6() { 48 } else { 28 } + CAPSULE_OVERHEAD as u32;
+        let limit = mtu.saturating_sub(outer).min(self.room_for(leg).unwrap_or(u32::MAX));
+        let limit = limit.clamp(LEAST_LIMIT.into(), self.config.mtu.into());
         u16::try_from(limit).unwrap_or(u16::MAX)
     }
 

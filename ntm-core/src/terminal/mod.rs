@@ -8,7 +8,7 @@
 //!   `session` (keys), `remote` (the ways to the peer), `update` (telling where
 //!   we are), `movement` (following, choosing), `contest`, `relaying`, `liveness`,
 //!   `recovery`, `unknown` (who has forgotten us), `upgrade`, `wake`, `width` (how
-//!   large a packet passes).
+//!   large a packet passes), `transports` (the best of several).
 //! - `overlap`: two links at once, and which of them to use.
 //! - `translation`: reaching IPv4 from a network of IPv6 alone.
 //! - `phase`: telling of moves.
@@ -33,6 +33,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod translation;
+mod transports;
 mod tunnel;
 mod unknown;
 mod update;
@@ -52,6 +53,7 @@ use cx::{Ask, Cx};
 use direction::Requests;
 use overlap::Overlap;
 use pins::Pins;
+use transports::Payloads;
 use tunnel::Tunnel;
 
 use crate::address::{Leg, Prefix, Vips};
@@ -85,6 +87,7 @@ pub struct Terminal {
     tunnels: BTreeMap<PathId, Tunnel>,
     by_vip: BTreeMap<IpAddr, PathId>,
     requests: Requests,
+    payloads: Payloads,
     pins: Pins,
     pins_loaded: bool,
     gate: Gate,
@@ -165,6 +168,7 @@ impl Terminal {
             tunnels: BTreeMap::new(),
             by_vip: BTreeMap::new(),
             requests: Requests::default(),
+            payloads: Payloads::default(),
             pins: Pins::default(),
             pins_loaded: false,
             gate,
@@ -713,6 +717,7 @@ impl Terminal {
             epoch: self.epoch,
             config: &self.config,
             surroundings: &self.surroundings,
+            payloads: &self.payloads,
             observed: self.client.observed(),
             rng: &mut self.rng,
             out: &mut self.out,

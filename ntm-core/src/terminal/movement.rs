@@ -74,6 +74,7 @@ impl Tunnel {
 
     /// Asks whether a way works.
     pub(super) fn probe(&mut self, cx: &mut Cx<'_>, leg: &Leg, why: Why) {
+        let leg = &self.came_by(leg);
         let relay = self.relay_at(leg);
         let keep = self.selected.map(|selected| selected.leg);
         let remote = self.remotes.note(cx.now, leg, relay, keep);
@@ -338,8 +339,8 @@ impl Tunnel {
 
     /// A way has answered: it is used if there is none in use, if the one in
     /// use has not answered since either end moved, if it is direct and the
-    /// other is relayed (the other way round where the plan says so), or if it carries
-    /// what the other does not. Otherwise
+    /// other is relayed (the other way round where the plan says so), by a better
+    /// transport, or if it carries what the other does not. Otherwise
     /// the first proved one stays. An answer that was overtaken by the news of a
     /// move chooses nothing.
     pub(super) fn prefer(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
@@ -383,7 +384,7 @@ impl Tunnel {
             (false, true) => self.by_relay_only.is_some(),
             // Of two relays both ends take the same.
             (true, true) => self.comes_first(leg, &selected.leg),
-            (false, false) => false,
+            (false, false) => new.leg.transport < used.leg.transport,
         };
         let better = better && !self.is_blocked(cx, new);
         let worse = self.by_relay_only.is_some() && used.relay.is_some() && new.relay.is_none();

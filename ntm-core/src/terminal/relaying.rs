@@ -37,6 +37,7 @@ pub(super) struct RelayUse {
     grant: RelayGrant,
     /// The key of the grant before this one: an answer under it may be under way.
     key_before: Option<Secret>,
+    /// The way that it knows us by.
     pub(super) leg: Leg,
     granted: Time,
     /// The newest direction names it. What it does not name is known as a relay
@@ -45,6 +46,16 @@ pub(super) struct RelayUse {
     state: Binding,
     /// The relay's last challenge, to be returned.
     token: Option<Token>,
+    /// Another way that it is asked by, and what it has to echo from there.
+    trial: Option<Trial>,
+}
+
+/// Whether a relay hears us by another transport, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Trial {
+    nonce: Token,
+    /// Its challenge that has been returned from there.
+    returned: Option<Token>,
 }
 
 /// Whether the relay knows where we are.
@@ -99,9 +110,7 @@ impl RelayUse {
 
 /// The way to a relay: as before while that leads there.
 fn leg_to_relay(cx: &Cx<'_>, grant: &RelayGrant, before: Option<Leg>) -> Option<Leg> {
-    let native = grant.candidates.iter().filter_map(|c| cx.leg_to(c));
-    let translated = grant.candidates.iter().filter_map(|c| cx.leg_through_nat64(c));
-    let legs: Vec<Leg> = native.chain(translated).collect();
+    let legs = cx.legs_to(&grant.candidates);
     let reached = |leg: &&Leg| cx.surroundings.may_reach(leg.remote.ip());
     let as_before = |leg: &&Leg| before.is_some_and(|before| before.same_remote(leg));
     let kept = legs.iter().find(|leg| as_before(leg) && reached(leg));
@@ -135,7 +144,10 @@ impl Tunnel {
             let (grant, granted) = (grant.clone(), cx.now);
             let relay = grant.relay();
             let offered = now.is_some() || before.is_some();
-            self.relays.push(RelayUse { grant, key_before, leg, granted, offered, state, token });
+            let trial = None;
+            let relay_use =
+                RelayUse { grant, key_before, leg, granted, offered, state, token, trial };
+            self.relays.push(relay_use);
             self.remotes.note(cx.now, &leg, Some(relay), self.selected.map(|s| s.leg));
         }
         // Others stay, even if the coordinator would choose these now, unless another
@@ -345,10 +357,12 @@ impl Tunnel {
         ack: &BindAck,
         datagram: &[u8],
     ) {
-        let Some(at) = self.relays.iter().position(|relay| relay.leg.same_remote(leg)) else {
-            return;
+        // One that was asked by a translator answers from where nobody has named it.
+        let answers = |relay: &RelayUse| {
+            relay.listens_at(leg) || relay.trial.is_some_and(|trial| trial.nonce == ack.nonce)
         };
-        let relay = &mut self.relays[at];
+        let Some(at) = self.relays.iter().position(answers) else { return };
+        let relay = &self.relays[at];
         let genuine = |key: &Secret| BindAck::is_genuine(datagram, key);
         let from_relay =
             genuine(&relay.grant.key) || relay.key_before.as_ref().is_some_and(genuine);
@@ -360,6 +374,9 @@ impl Tunnel {
             return;
         }
         let relay = &mut self.relays[at];
+        if !relay.leg.same_remote(leg) {
+            return self.handle_trial_ack(cx, at, leg, ack);
+        }
         // An answer to the question that is open, and to no other.
         let Binding::Asked { backoff, nonce, .. } = &relay.state else { return };
         if ack.epoch != cx.epoch || ack.nonce != *nonce {
@@ -392,6 +409,85 @@ impl Tunnel {
         }
     }
 
+    /// Asks a relay by better transports than the one that it knows us by.
+    fn try_better(&mut self, cx: &mut Cx<'_>, at: usize) {
+        let relay = &self.relays[at];
+        let mut legs = cx.legs_to(&relay.grant.candidates);
+        legs.retain(|leg| leg.transport < relay.leg.transport);
+        self.try_by(cx, at, legs);
+    }
+
+    /// Asks a relay that has left a second copy unanswered by every transport.
+    fn try_others(&mut self, cx: &mut Cx<'_>, at: usize) {
+        let relay = &self.relays[at];
+        let Binding::Asked { backoff, .. } = &relay.state else { return };
+        if backoff.copies() > 2 {
+            let mut legs = cx.legs_to(&relay.grant.candidates);
+            legs.retain(|leg| leg.transport != relay.leg.transport);
+            self.try_by(cx, at, legs);
+        }
+    }
+
+    fn try_by(&mut self, cx: &mut Cx<'_>, at: usize, legs: Vec<Leg>) {
+        let trial = Trial { nonce: cx.rng.bytes(), returned: None };
+        let trial = *self.relays[at].trial.get_or_insert(trial);
+        for leg in legs {
+            self.send_trial(cx, at, &leg, trial);
+        }
+    }
+
+    fn send_trial(&self, cx: &mut Cx<'_>, at: usize, leg: &Leg, trial: Trial) {
+        let relay = &self.relays[at];
+        let bind = Bind {
+            path: self.path,
+            side: self.side,
+            ticket: relay.grant.ticket.clone(),
+            epoch: cx.epoch,
+            nonce: trial.nonce,
+            token: trial.returned,
+            carried: Vec::new(),
+        };
+        cx.out.send(*leg, "Bind", bind.emit(&relay.grant.key));
+    }
+
+    /// A relay has answered by another way than it knows us by: once it knows us there,
+    /// that is the one to use.
+    fn handle_trial_ack(&mut self, cx: &mut Cx<'_>, at: usize, leg: &Leg, ack: &BindAck) {
+        let relay = &mut self.relays[at];
+        let Some(trial) = relay.trial.as_mut().filter(|trial| trial.nonce == ack.nonce) else {
+            return;
+        };
+        if ack.epoch != cx.epoch {
+            return;
+        }
+        match (ack.status, ack.challenge) {
+            (BindStatus::Challenge, Some(token)) if trial.returned != Some(token) => {
+                trial.returned = Some(token);
+                let trial = *trial;
+                self.send_trial(cx, at, &leg.unpinned(), trial);
+            }
+            (BindStatus::Bound, _) => {
+                let before = relay.leg;
+                (relay.leg, relay.token, relay.trial) = (leg.unpinned(), None, None);
+                // Once more, in case a Bind by the way before it was overtaken.
+                self.ask(cx, at, None);
+                self.remotes.relocate(&before, leg);
+                if self.is_selected(&before) {
+                    self.select(cx, leg, None);
+                }
+            }
+            (
+                BindStatus::Challenge
+                | BindStatus::Expired
+                | BindStatus::Quota
+                | BindStatus::Busy
+                | BindStatus::Address
+                | BindStatus::Stale,
+                _,
+            ) => {}
+        }
+    }
+
     fn relay_failed(&mut self, cx: &mut Cx<'_>, at: usize) {
         self.relays[at].state = Binding::Failed { at: cx.now };
         let leg = self.relays[at].leg;
@@ -418,6 +514,7 @@ impl Tunnel {
             match &self.relays[at].state {
                 Binding::Bound { refresh_at, .. } if *refresh_at <= cx.now => {
                     self.ask(cx, at, None);
+                    self.try_better(cx, at);
                 }
                 Binding::Idle
                 | Binding::Asked { .. }
@@ -442,6 +539,7 @@ impl Tunnel {
                     self.relay_failed(cx, at);
                 } else {
                     self.send_bind(cx, at, None);
+                    self.try_others(cx, at);
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::event::TerminalEvent;
 use super::phase::PeerPhase;
 use super::remote::{Confirmed, Why};
 use super::session::{HARD_STOP, Session, Terms};
+use super::transports::staggered;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
@@ -95,7 +96,7 @@ impl Tunnel {
     }
 
     /// Begins a handshake by these ways, the first at once, the others
-    /// `pacing` apart. One that is under way gets the new ways added.
+    /// `pacing` apart, other transports after the best. One that is under way gets the new ways added.
     pub(super) fn begin_handshake(&mut self, cx: &mut Cx<'_>, legs: &[Leg], pacing: Duration) {
         if self.attempt.is_none() {
             let slot = self.free_slot();
@@ -120,13 +121,9 @@ impl Tunnel {
             self.attempt = Some(attempt);
         }
         let Some(attempt) = &mut self.attempt else { return };
-        let mut due = cx.now;
-        for leg in legs {
-            if !attempt.targets.iter().any(|(_, known)| known.same_remote(leg)) {
-                attempt.targets.push((due, leg.unpinned()));
-                due += pacing;
-            }
-        }
+        let known = |leg: &&Leg| attempt.targets.iter().any(|(_, it)| it.same_remote(leg));
+        let new: Vec<Leg> = legs.iter().filter(|leg| !known(leg)).copied().collect();
+        attempt.targets.extend(staggered(cx.now, &new, pacing));
         attempt.targets.sort();
         attempt.tried =
             attempt.tried.min(attempt.targets.partition_point(|(due, _)| *due <= cx.now));
@@ -366,6 +363,7 @@ impl Tunnel {
     /// The peer answered on this way, when it was in epoch `peer`: note it, and
     /// use it if the rules say so.
     pub(super) fn confirm(&mut self, cx: &mut Cx<'_>, leg: &Leg, peer: Epoch) {
+        let leg = &self.came_by(leg);
         let confirmed = Confirmed { at: cx.now, peer, own: cx.epoch };
         let keep = self.selected.map(|selected| selected.leg);
         self.remotes.note(cx.now, leg, None, keep).confirmed = Some(confirmed);

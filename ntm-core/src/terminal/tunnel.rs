@@ -5,9 +5,9 @@ use super::cx::Cx;
 use super::event::{TerminalEvent, Way};
 use super::liveness::Liveness;
 use super::movement::{Burst, Ping};
+use super::overlap::{Lag, Tried};
 use super::phase::Rebuilding;
 use super::recovery::Recovery;
-use super::overlap::{Lag, Tried};
 use super::relaying::RelayUse;
 use super::remote::{Remote, Remotes};
 use super::session::Session;
@@ -48,7 +48,7 @@ pub(super) struct Tunnel {
     pub(super) update: Option<Update>,
     pub(super) burst: Option<Burst>,
     pub(super) contest: Option<Contest>,
-    /// While a relay is in use: the next look for something better.
+    /// While a relay or a worse transport is in use: the next look for something better.
     pub(super) upgrade: Option<Upgrade>,
     /// The coordinator's plan for where both ends are now knows no direct path:
     /// the epoch in which the peer is there.
@@ -208,6 +208,7 @@ impl Tunnel {
 
     /// Uses this way from now on.
     pub(super) fn select(&mut self, cx: &mut Cx<'_>, leg: &Leg, fallback: Option<Leg>) {
+        let leg = &self.came_by(leg);
         let (proved, received) = {
             let remote = self.remotes.note(cx.now, leg, None, Some(*leg));
             (remote.is_proved(cx.now) || remote.relay.is_some(), remote.received)
@@ -227,7 +228,8 @@ impl Tunnel {
         let pin = self.pin(cx, leg);
         self.selected = Some(Selected { leg: leg.unpinned(), pin, proved, revert, since: cx.now });
         self.contest = None;
-        self.upgrade = self.is_relayed().then(|| Upgrade::new(cx.now));
+        let perhaps_better = self.is_relayed() || self.has_better_transport();
+        self.upgrade = perhaps_better.then(|| Upgrade::new(cx.now));
         self.liveness.restart();
         let limit = self.limit_by(cx, leg).min(self.limit_of_lag());
         self.limit = Some(limit);

@@ -1,5 +1,5 @@
 //! From the relay to a direct way that the plan allows, where the first checks
-//! of it were lost.
+//! of it were lost; and from one transport back to a better one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::Leg;
 
-/// After the relay was chosen,
+/// After the relay or the worse transport was chosen,
 const FIRST: Duration = Duration::from_millis(250);
 /// and then twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -28,8 +28,8 @@ impl Upgrade {
 }
 
 impl Tunnel {
-    /// Asks along every direct way that has been named, while packets take the
-    /// one through the relay.
+    /// Asks along every direct way that has been named and would be better than the
+    /// one in use.
     pub(super) fn upgrade_timeout(&mut self, cx: &mut Cx<'_>) {
         let Some(upgrade) = self.upgrade.as_mut().filter(|upgrade| upgrade.next <= cx.now) else {
             return;
@@ -39,8 +39,8 @@ impl Tunnel {
         if self.by_relay_only.is_some() || !self.liveness.is_in_use(cx.now) {
             return;
         }
-        let named = self.remotes.iter().filter(|r| r.named && r.relay.is_none());
-        let unasked: Vec<Leg> = named.filter(|r| r.probe.is_none()).map(|r| r.leg).collect();
+        let asked = |leg: &Leg| self.remotes.get(leg).is_some_and(|r| r.probe.is_some());
+        let unasked: Vec<Leg> = self.better_ways().into_iter().filter(|leg| !asked(leg)).collect();
         for leg in unasked {
             if cx.surroundings.may_reach(leg.remote.ip()) {
                 self.probe(cx, &leg, Why::Proof);

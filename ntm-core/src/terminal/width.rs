@@ -130,7 +130,7 @@ impl Width {
 impl Tunnel {
     /// The largest inner packet for this way.
     pub(super) fn limit_by(&self, cx: &Cx<'_>, leg: &Leg) -> u16 {
-        let limit = cx.limit_to(leg.remote);
+        let limit = cx.limit_to(leg);
         match self.remotes.get(leg).map(|remote| remote.width.carries()) {
             Some(Size::Small | Size::Least) => limit.min(LEAST_LIMIT),
             Some(Size::Full) | None => limit,
@@ -155,7 +155,7 @@ impl Tunnel {
     /// Asks (again) with a challenge as large as a capsule with a packet of this size.
     fn ask_size(&mut self, cx: &mut Cx<'_>, leg: &Leg, asked: Asked) {
         let bytes = match asked.size {
-            Size::Full => cx.limit_to(leg.remote),
+            Size::Full => cx.limit_to(leg),
             Size::Least | Size::Small => LEAST_LIMIT,
         };
         let needs_bind = self.needs_bind(cx, leg);
@@ -199,7 +199,10 @@ impl Tunnel {
     /// both are direct.
     fn carries_more(&self, cx: &Cx<'_>, one: &Remote, other: &Remote) -> bool {
         let blocked = self.is_blocked(cx, other);
-        let both_direct = one.relay.is_none() && other.relay.is_none();
+        // A better transport is not left for a packet's size.
+        let both_direct = one.relay.is_none()
+            && other.relay.is_none()
+            && one.leg.transport <= other.leg.transport;
         (blocked || both_direct)
             && one.width.answered.is_some_and(|size| size > other.width.carries())
     }
@@ -233,7 +236,7 @@ impl Tunnel {
     /// A large challenge has not been answered within a PTO.
     fn size_unanswered(&mut self, cx: &mut Cx<'_>, leg: &Leg) {
         let (peer, own) = self.epochs(cx);
-        let full = cx.limit_to(leg.remote);
+        let full = cx.limit_to(leg);
         let Some(remote) = self.remotes.get_mut(leg) else { return };
         let Some(asked) = remote.width.asked else { return };
         // Lost to a move, or with the way; the next small answer asks anew.

@@ -317,7 +317,7 @@ fn coordinator(dc: &Identity, relay: &Identity) -> Coordinator {
     let member =
         Member { name: name("rs.example"), key: relay.public(), roles: MemberRole::Relay.into() };
     let config = CoordinatorConfig {
-        public: vec![at(DC)],
+        public: vec![Candidate::udp(at(DC))],
         members: vec![member],
         quota: RelayQuota::default(),
         clocks: Clocks::default(),

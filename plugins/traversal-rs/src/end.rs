@@ -17,8 +17,8 @@ pub(crate) struct End {
     observed: Option<Candidate>,
     /// Where it says it is, as far as that leads anywhere.
     claimed: Vec<Candidate>,
-    /// Whether it claims the address where it was seen, so that no NAT lies
-    /// between.
+    /// Whether it claims the address where it was seen, by this transport or, before it
+    /// was seen by this one, by another; so that no NAT lies between.
     pub(crate) open: bool,
 }
 
@@ -54,7 +54,17 @@ impl End {
                 claimed.push(*candidate);
             }
         }
-        let open = observed.is_some_and(|observed| claimed.contains(&observed));
+        // Another transport at the same address may be seen to be in the open: then
+        // this one is, too.
+        let others = location.observed.iter().map(|seen| seen.candidate);
+        let open_at: Vec<IpAddr> = others
+            .filter(|seen| Way::of(seen).is_some() && location.claims(seen))
+            .map(|seen| seen.addr.ip())
+            .collect();
+        let open = match observed {
+            Some(observed) => claimed.contains(&observed),
+            None => claimed.iter().any(|candidate| open_at.contains(&candidate.addr.ip())),
+        };
         (observed.is_some() || !claimed.is_empty()).then_some(Self { observed, claimed, open })
     }
 

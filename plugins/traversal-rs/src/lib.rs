@@ -16,7 +16,8 @@
 //! | 7, 8 | two families | one or two | rows 1–5 for each common family | see below |
 //!
 //! - *Open*: the address that the coordinator observed is one that the node
-//!   claims. *Natted*: observed and not claimed, or nothing observed, as after a
+//!   claims; for a transport that it has not seen the node by, the IP address by which
+//!   another one did. *Natted*: observed and not claimed, or nothing observed, as after a
 //!   move.
 //! - To an open end lead its observed address and then its other claimed global
 //!   ones, to a natted end its observed address alone, if there is one.

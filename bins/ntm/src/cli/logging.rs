@@ -6,12 +6,17 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Failure, LogFormat, Logging};
 
+/// What is always said, unless asked for otherwise: QUIC's sockets warn of every
+/// datagram that has no way, as there are at each move.
+const QUIET: &str = "quinn_udp=error";
+
 /// Starts logging to standard error: the command line wins over the
 /// configuration, and `info` is the default.
 pub(super) fn start(options: &Logging, loaded: &Loaded) -> Result<(), Failure> {
     let configured = &loaded.config.log;
     let filter = options.log.as_deref().or(configured.level.as_deref()).unwrap_or("info");
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+    let all = format!("{QUIET},{filter}");
+    let filter = EnvFilter::builder().parse(all).map_err(|error| {
         let message = format!(
             "`{filter}` is no log filter ({error}); use one such as `info` or \
              `warn,ntm::signal=debug`"

@@ -26,7 +26,12 @@ fn way(path: &Value) -> String {
         return "no path".into();
     }
     let proved = if path["proved"] == false { " (not proved yet)" } else { "" };
-    format!("{} {}{proved}", text(&path["kind"]), text(&path["remote"]))
+    // What everybody has goes without saying.
+    let by = match text(&path["transport"]) {
+        udp if udp == "udp" => String::new(),
+        other => format!(" by {other}"),
+    };
+    format!("{} {}{by}{proved}", text(&path["kind"]), text(&path["remote"]))
 }
 
 /// A node, role by role.

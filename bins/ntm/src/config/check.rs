@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use ntm_core::address::Prefix;
+use ntm_core::address::{Prefix, TransportKind};
 
 use super::node::{Cipher, Role};
 use super::path::KeyPath;
@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config, sources: &Sources) -> (Vec<Problem>, Vec<Pr
     errors.extend(check.transports());
     let mut warnings = check.sections_without_a_role();
     warnings.extend(check.public_addresses());
+    warnings.extend(check.coordinators_out_of_reach());
     warnings.sort();
     (errors, warnings)
 }
@@ -53,7 +54,7 @@ impl Loaded {
         let path = root.key("coordinator").key("public");
         let public = public.map(|(at, addr)| (path.index(at), addr));
         for (path, addr) in dc.chain(public) {
-            if let Some(range) = ranges.iter().find(|range| range.contains(addr.ip())) {
+            if let Some(range) = ranges.iter().find(|range| range.contains(addr.addr.ip())) {
                 let message = format!(
                     "{addr} is a real address, but lies in the virtual range {range}; choose \
                      another range in [vip.config]"
@@ -142,6 +143,26 @@ impl Check<'_> {
             let first = KeyPath::default().key("transport").index(MOST_TRANSPORTS);
             self.sources.problem(&first.key("plugin"), Part::Value, message)
         })
+    }
+
+    /// Coordinators that listen by no transport that the node has.
+    fn coordinators_out_of_reach(&self) -> Vec<Problem> {
+        let kinds = self.config.transport.iter().map(|transport| match &transport.plugin[..] {
+            "udp" => Some(TransportKind::UDP),
+            "quic" => Some(TransportKind::QUIC),
+            _ => None,
+        });
+        // What a plugin of others is called on the wire is not known here.
+        let Some(kinds) = kinds.collect::<Option<Vec<_>>>() else { return Vec::new() };
+        let dc = self.config.dc.iter().enumerate();
+        let lost = dc.filter(|(_, dc)| !dc.addresses.iter().any(|at| kinds.contains(&at.kind)));
+        lost.map(|(at, _)| {
+            let path = KeyPath::default().key("dc").index(at).key("addresses");
+            let message = "none of these is for a transport that this node has; name one, as in \
+                           `quic:203.0.113.1:443`, or add its [[transport]]";
+            self.sources.problem(&path, Part::Value, message)
+        })
+        .collect()
     }
 
     fn sections_without_a_role(&self) -> Vec<Problem> {

@@ -1,7 +1,7 @@
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use ntm_core::address::Candidate;
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{MemberRole, MemberRoles};
 use serde::de::Error as _;
@@ -16,7 +16,7 @@ pub struct Coordinator {
     /// The addresses at which others reach it: told to terminals, and put in the
     /// place of the loopback address at which it sees the node's own roles.
     #[serde(deserialize_with = "addresses")]
-    pub public: Vec<SocketAddr>,
+    pub public: Vec<Candidate>,
     /// What a pair of terminals may send through a relay.
     pub relay_quota: RelayQuota,
     /// Seconds between the keep-alives of members behind a NAT, 1 to 600: less

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use config::{ConfigError as LayerError, Map, Source, Value, ValueKind};
+use ntm_core::address::Candidate;
 use serde_json::Value as Json;
 use toml_edit::{Document, Item};
 
@@ -105,7 +106,7 @@ fn read(text: &str, origin: &str) -> Result<Value, String> {
 
 /// `[::]:4330` begins as a list does.
 fn looks_like_address(text: &str) -> bool {
-    text.parse::<std::net::SocketAddr>().is_ok()
+    text.parse::<Candidate>().is_ok()
 }
 
 /// The table with these entries, without origins: they are in the file.

@@ -3,6 +3,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ntm_core::address::Candidate;
 use ntm_core::id::{NodeName, PublicKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -95,12 +96,12 @@ fn roles<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<Role>, D::Error>
 pub struct Dc {
     /// Where it listens, at least one address.
     #[serde(deserialize_with = "at_least_one_address")]
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Candidate>,
     /// Its key.
     pub public_key: PublicKey,
 }
 
-fn at_least_one_address<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+fn at_least_one_address<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Candidate>, D::Error> {
     let list = addresses(from)?;
     if list.is_empty() {
         return Err(D::Error::custom("this needs at least one address"));
@@ -108,31 +109,34 @@ fn at_least_one_address<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Socket
     Ok(list)
 }
 
-/// A list of addresses where somebody can listen.
-pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+/// A list of addresses where somebody can listen, each with its transport.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Candidate>, D::Error> {
     let list = Vec::<Address>::deserialize(from)?;
-    Ok(list.into_iter().map(|Address(addr)| addr).collect())
+    Ok(list.into_iter().map(|Address(candidate)| candidate).collect())
 }
 
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct Address(SocketAddr);
+struct Address(Candidate);
 
 impl TryFrom<String> for Address {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let addr: SocketAddr = text.parse().map_err(|_| {
+        let candidate: Candidate = text.parse().map_err(|_| {
             let example = match text.trim_matches(['[', ']']).parse::<IpAddr>() {
                 Ok(ip) => format!("it lacks a port, as in `{}`", SocketAddr::new(ip, 4330)),
-                Err(_) => "use one such as `203.0.113.1:4330` or `[2001:db8::1]:4330`".into(),
+                Err(_) => "use one such as `203.0.113.1:4330`, `[2001:db8::1]:4330` or \
+                           `quic:203.0.113.1:443`"
+                    .into(),
             };
             format!("`{text}` is not an address with a port; {example}")
         })?;
+        let addr = candidate.addr;
         if addr.ip().is_unspecified() || addr.ip().is_multicast() || addr.port() == 0 {
             return Err(format!("nobody can be reached at `{text}`"));
         }
-        Ok(Self(addr))
+        Ok(Self(candidate))
     }
 }
 

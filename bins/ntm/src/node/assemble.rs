@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ntm_core::Rng;
-use ntm_core::address::Candidate;
 use ntm_core::client::CoordinatorAddress;
 use ntm_core::coordinator::{Clocks, Coordinator, CoordinatorConfig, Member, RelayQuota};
 use ntm_core::crypto::{Identity, Suites};
@@ -133,10 +132,7 @@ impl Node {
         let coordinators: Vec<_> = config
             .dc
             .iter()
-            .map(|dc| CoordinatorAddress {
-                key: dc.public_key,
-                addresses: dc.addresses.iter().copied().map(Candidate::udp).collect(),
-            })
+            .map(|dc| CoordinatorAddress { key: dc.public_key, addresses: dc.addresses.clone() })
             .collect();
 
         let terminal = has(loaded, Role::Terminal).then(|| {

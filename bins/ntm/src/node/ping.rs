@@ -113,7 +113,7 @@ impl Node {
                 "name": ping.name,
                 "path_id": path,
                 "vips": vips,
-                "path": status::path_report(way, true),
+                "path": status::path_report(way, true, &self.transports),
                 "rtt_us": rtt_us,
             });
             let _gone = ping.answer.send(Response::Ok(pong));

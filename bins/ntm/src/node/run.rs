@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use ntm_core::Time;
-use ntm_core::address::{Leg, Nat64};
+use ntm_core::address::{Leg, Nat64, TransportId};
 use ntm_core::coordinator::CoordinatorEvent;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::machine::{Effect, EffectId, Outcome};
@@ -59,6 +59,8 @@ pub(crate) struct Waiting {
     /// Questions about routes that the watcher could not answer yet.
     pub(super) unanswered: Vec<(Asker, EffectId, Vec<IpAddr>)>,
     traffic: BTreeMap<PathId, Traffic>,
+    /// The largest datagrams by single ways, as transports said last.
+    payloads: Vec<(Leg, usize)>,
     settings: Option<InterfaceSettings>,
     session: [Option<SessionId>; 2],
     snapshot: Snapshot,
@@ -297,6 +299,21 @@ impl Node {
     async fn drain(&mut self) {
         self.look_after_pings();
         let mut tables_changed = false;
+        while self.drain_once().await {
+            tables_changed = true;
+            // Another way may have less room, or more.
+            if !self.look_after_payloads() {
+                break;
+            }
+        }
+        if tables_changed {
+            self.workers.iter().for_each(worker::Handle::wake);
+        }
+    }
+
+    /// Takes what machines have to say now; whether tables have changed.
+    async fn drain_once(&mut self) -> bool {
+        let mut tables_changed = false;
         while let Some(output) = self.machines.poll() {
             let now = clock::now();
             match output {
@@ -346,9 +363,28 @@ impl Node {
                 Output::Ask(asker, id, effect) => self.questions.ask(asker, id, effect),
             }
         }
-        if tables_changed {
-            self.workers.iter().for_each(worker::Handle::wake);
+        tables_changed
+    }
+
+    /// Tells the terminal what transports say of the ways in use; whether that is news.
+    fn look_after_payloads(&mut self) -> bool {
+        let Some(terminal) = &mut self.machines.terminal else { return false };
+        let anywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let mut payloads = Vec::new();
+        for ((_, transport), at) in self.transports.iter().zip(0..) {
+            // One that knows nothing of any way is not asked about each.
+            if transport.max_payload(anywhere).is_some() {
+                let legs = terminal.legs_by(TransportId(at)).into_iter();
+                payloads
+                    .extend(legs.filter_map(|leg| Some((leg, transport.max_payload(leg.remote)?))));
+            }
         }
+        let is_news = payloads != self.waiting.payloads;
+        if is_news {
+            terminal.handle_payloads(clock::now(), &payloads);
+            self.waiting.payloads = payloads;
+        }
+        is_news
     }
 
     /// Answers a question about routes. A watcher that does not know is asked
@@ -394,6 +430,9 @@ impl Node {
                 self.configure(InterfaceSettings { vips, ranges, mtu: self.mtu }).await;
             }
             TerminalEvent::Phase { epoch, phase, at } => {
+                if matches!(phase, Phase::Detected(Cause::Local { .. })) {
+                    self.transports.iter().for_each(|(_, transport)| transport.moved());
+                }
                 if phase == Phase::Detected(Cause::DeadPath) {
                     self.waiting.silence.note_failure();
                 }
@@ -510,6 +549,8 @@ impl Node {
     fn look_after_traffic(&mut self) -> Duration {
         let now = clock::now();
         self.handovers.look(now, &self.table, self.mailbox.stats());
+        // The next turn takes what follows.
+        self.look_after_payloads();
         let Some(terminal) = &mut self.machines.terminal else { return IDLE };
         let mut active = false;
         let mut traffic = BTreeMap::new();

@@ -85,7 +85,8 @@ impl Node {
                 let traffic = |path: &_| {
                     self.table.get(path).map(|tunnel| tunnel.traffic()).unwrap_or_default()
                 };
-                status::terminal(terminal.status(now), traffic, self.handovers.report(MOVES))
+                let moves = self.handovers.report(MOVES);
+                status::terminal(terminal.status(now), &self.transports, traffic, moves)
             }),
             coordinator: self
                 .machines

@@ -24,8 +24,9 @@ pub(crate) struct Silence(Vec<Ear>);
 struct Ear {
     /// Datagrams heard so far,
     count: u64,
-    /// and when there were more than before.
-    heard: Time,
+    /// and the first that was sent since there were more than before: one that nobody
+    /// uses has nothing to hear.
+    asked: Option<Time>,
     /// Ways that failed since.
     failures: u32,
     /// Sends that failed since one did not, and the first of them.
@@ -44,7 +45,7 @@ impl Silence {
             match self.0.get_mut(at) {
                 None => self.0.push(Ear {
                     count,
-                    heard: now,
+                    asked: None,
                     failures: 0,
                     errors: 0,
                     failing: now,
@@ -52,7 +53,7 @@ impl Silence {
                     helped: false,
                 }),
                 Some(ear) if ear.count != count => {
-                    (ear.count, ear.heard, ear.failures) = (count, now, 0);
+                    (ear.count, ear.asked, ear.failures) = (count, None, 0);
                     ear.rebuilt = ear.rebuilt.map(|(at, _)| (at, REST));
                     ear.helped = true;
                 }
@@ -63,12 +64,14 @@ impl Silence {
 
     /// Nobody answers on some way, although it was asked several times.
     pub(crate) fn note_failure(&mut self) {
-        self.0.iter_mut().for_each(|ear| ear.failures += 1);
+        let asked = self.0.iter_mut().filter(|ear| ear.asked.is_some());
+        asked.for_each(|ear| ear.failures += 1);
     }
 
     /// A transport has taken a datagram, or has not.
     pub(crate) fn note_sent(&mut self, now: Time, transport: usize, error: Option<ErrorKind>) {
         let Some(ear) = self.0.get_mut(transport) else { return };
+        ear.asked.get_or_insert(now);
         // These are about the network and the destination, not about the socket.
         let is_socket = |kind: &ErrorKind| {
             !matches!(
@@ -98,7 +101,8 @@ impl Silence {
     /// The transports to rebuild now; they are taken for rebuilt.
     pub(crate) fn rebuild(&mut self, now: Time) -> Vec<usize> {
         let due = |ear: &mut Ear| {
-            let silent = ear.failures >= FAILURES && now.since(ear.heard) >= SILENT;
+            let unheard = ear.asked.is_some_and(|asked| now.since(asked) >= SILENT);
+            let silent = ear.failures >= FAILURES && unheard;
             let refusing = ear.errors >= ERRORS && now.since(ear.failing) >= SILENT;
             let rests = ear.rebuilt.is_some_and(|(at, rest)| now.since(at) < rest);
             let is_due = (silent || refusing) && !rests;
@@ -131,6 +135,7 @@ mod tests {
     fn one_that_hears_nothing_while_several_ways_fail_is_rebuilt_and_no_other() {
         let mut silence = Silence::default();
         silence.hear(at(0), [5, 7]);
+        (0..2).for_each(|transport| silence.note_sent(at(0), transport, None));
         silence.note_failure();
         assert!(silence.rebuild(at(10)).is_empty(), "one way may be dead");
         silence.note_failure();
@@ -142,6 +147,7 @@ mod tests {
     fn while_it_does_not_help_it_is_done_less_and_less_often() {
         let mut silence = Silence::default();
         silence.hear(at(0), [0]);
+        silence.note_sent(at(0), 0, None);
         let rebuilt = |silence: &mut Silence, seconds: std::ops::Range<u64>| -> Vec<u64> {
             seconds
                 .filter(|second| {
@@ -152,6 +158,7 @@ mod tests {
         };
         assert_eq!(rebuilt(&mut silence, 10..500), [10, 70, 190, 430]);
         silence.hear(at(500), [1]);
+        silence.note_sent(at(500), 0, None);
         assert_eq!(rebuilt(&mut silence, 500..600), [502, 562], "it has helped once");
     }
 
@@ -173,5 +180,18 @@ mod tests {
             silence.note_sent(at(second), 0, error);
         }
         assert!(silence.rebuild(at(100)).is_empty(), "every other one is taken");
+    }
+
+    #[test]
+    fn a_transport_that_nobody_has_used_is_not_taken_for_silent() {
+        let mut silence = Silence::default();
+        silence.hear(at(0), [5, 0]);
+        silence.note_sent(at(1), 0, None);
+        fails(&mut silence);
+        assert_eq!(silence.rebuild(at(10)), [0]);
+        silence.note_sent(at(10), 1, None);
+        fails(&mut silence);
+        assert!(silence.rebuild(at(11)).is_empty(), "it may still be heard");
+        assert_eq!(silence.rebuild(at(12)), [1]);
     }
 }

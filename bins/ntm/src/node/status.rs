@@ -97,10 +97,12 @@ pub struct TunnelReport {
 }
 
 /// A way.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct PathReport {
     /// `direct` or `relay`.
     pub kind: &'static str,
+    /// The transport's plugin.
+    pub transport: String,
     /// The peer's real address, or the relay's.
     pub remote: SocketAddr,
     /// Whether the peer has proved that it receives there.
@@ -214,13 +216,17 @@ impl From<Stats> for Drops {
     }
 }
 
-pub(super) fn path_report(way: &Way, proved: bool) -> PathReport {
+/// `transports`: in their order, each with its plugin's name.
+pub(super) fn path_report<T>(way: &Way, proved: bool, transports: &[(String, T)]) -> PathReport {
     let kind = if way.relayed { "relay" } else { "direct" };
-    PathReport { kind, remote: way.leg.remote, proved }
+    let transport = transports.get(usize::from(way.leg.transport.0));
+    let transport = transport.map(|(name, _)| name.clone()).unwrap_or_default();
+    PathReport { kind, transport, remote: way.leg.remote, proved }
 }
 
-pub(super) fn terminal(
+pub(super) fn terminal<T>(
     status: TerminalStatus,
+    transports: &[(String, T)],
     traffic: impl Fn(&PathId) -> Traffic,
     moves: Vec<MoveReport>,
 ) -> TerminalReport {
@@ -239,7 +245,7 @@ pub(super) fn terminal(
                 TunnelState::Searching => "searching",
                 TunnelState::Resting => "resting",
             },
-            path: tunnel.way.map(|way| path_report(&way, tunnel.proved)),
+            path: tunnel.way.map(|way| path_report(&way, tunnel.proved, transports)),
             limit: tunnel.limit,
             rtt_us: tunnel.rtt.map(micros),
             session_age_s: tunnel.session_age.map(|age| age.as_secs()),

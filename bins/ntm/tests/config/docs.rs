@@ -57,6 +57,7 @@ fn the_interface_has_keys_of_its_own() {
 fn every_key_of_a_plugin_is_documented_and_no_other() {
     let plugins = [
         ("#### `udp`", keys::<ntm_transport_udp::Config>()),
+        ("#### `quic`", keys::<ntm_transport_quic::Config>()),
         ("#### `netlink`", keys::<ntm_watcher_netlink::Config>()),
         ("#### `ifwatch`", keys::<ntm_watcher_ifwatch::Config>()),
         ("#### `poll`", keys::<ntm_watcher_poll::Config>()),

@@ -151,6 +151,7 @@ fn addresses_are_those_of_somebody() {
         ("0.0.0.0:4330", "nobody can be reached at `0.0.0.0:4330`"),
         ("[::]:4330", "nobody can be reached at `[::]:4330`"),
         ("224.0.0.1:4330", "nobody can be reached at `224.0.0.1:4330`"),
+        ("quic:0.0.0.0:443", "nobody can be reached at `quic:0.0.0.0:443`"),
         ("203.0.113.1:0", "nobody can be reached at `203.0.113.1:0`"),
         (
             "[2001:db8::1]",
@@ -158,7 +159,7 @@ fn addresses_are_those_of_somebody() {
         ),
         (
             "dc.example:4330",
-            "`dc.example:4330` is not an address with a port; use one such as `203.0.113.1:4330` or `[2001:db8::1]:4330`",
+            "`dc.example:4330` is not an address with a port; use one such as `203.0.113.1:4330`, `[2001:db8::1]:4330` or `quic:203.0.113.1:443`",
         ),
     ] {
         let text = TERMINAL.replace("203.0.113.1:4330", addr);

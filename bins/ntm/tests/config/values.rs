@@ -214,3 +214,18 @@ fn a_file_that_is_not_there_or_no_text_is_told() {
     assert_eq!(loaded.config.node.key, folder.path().join("mn.key"));
     assert_eq!(loaded.config.handover.mode, HandoverMode::Seed);
 }
+
+#[test]
+fn a_coordinator_says_by_which_transports_it_is_reached() {
+    let both = TERMINAL.replace(
+        "\"203.0.113.1:4330\"",
+        "\"udp:203.0.113.1:4330\", \"quic://203.0.113.1:443\", \"quic:[2001:db8::1]:443\"",
+    );
+    let quic = "[[transport]]\nplugin = \"quic\"\n";
+    let loaded = read(&format!("{both}{quic}")).unwrap();
+    let shown: Vec<_> = loaded.config.dc[0].addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["203.0.113.1:4330", "quic:203.0.113.1:443", "quic:[2001:db8::1]:443"]);
+    assert!(warnings(&loaded).is_empty());
+    let found = warnings(&read(&format!("{TERMINAL}{quic}")).unwrap());
+    assert!(found.len() == 1 && found[0].contains("none of these is for a transport"), "{found:?}");
+}

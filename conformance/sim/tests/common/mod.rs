@@ -54,7 +54,11 @@ impl Pair {
     }
 
     pub(crate) fn with(setup: Setup, row: u8, ipv6: bool) -> Self {
-        let mut world = World::new(setup);
+        Self::in_world(World::new(setup), row, ipv6)
+    }
+
+    /// The same in a world without hosts.
+    pub(crate) fn in_world(mut world: World, row: u8, ipv6: bool) -> Self {
         let both = |last| {
             [Attachment::global(global(false, last)), Attachment::global(global(true, last))]
         };

@@ -95,7 +95,7 @@ impl World {
             transports: vec![facts],
         };
         let config = CoordinatorConfig {
-            public: vec![addr(1)],
+            public: vec![Candidate::udp(addr(1))],
             members: Vec::new(),
             quota: RelayQuota::default(),
             clocks: Clocks::default(),

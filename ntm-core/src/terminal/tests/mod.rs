@@ -11,6 +11,7 @@ mod proof;
 mod recovery;
 mod registration;
 mod relay;
+mod transports;
 mod unknown;
 mod width;
 
