@@ -25,10 +25,11 @@ fn main() -> std::process::ExitCode {
     let paper = ["fast", "seed"]
         .map(|mode| Trial::test(format!("paper_{mode}"), move || linux::paper(mode)));
     let bare = Trial::test("paper_without_tools", linux::paper_without_tools);
+    let quic = Trial::test("paper_over_quic", linux::paper_over_quic);
     let resumed = Trial::test("a_killed_grid_is_gone_on_with", linux::killed_grid);
     // 5 rows × 2 families × 3 movers × 2 modes, and 5 × 4 changes of row.
     assert_eq!((rows.len(), cells.len()), (60 + 20, 9));
-    let trials = rows.into_iter().chain(cells).chain(paper).chain([bare, resumed]).collect();
+    let trials = rows.into_iter().chain(cells).chain(paper).chain([bare, quic, resumed]).collect();
     run(&arguments, trials).exit_code()
 }
 
@@ -146,6 +147,14 @@ mod linux {
         assert_eq!((&report["addresses"], &report["nat"]), (&"static".into(), &"emulator".into()));
         assert_eq!(report["rtt_ms"], 4.0);
         assert_eq!(report["bytes"], 16 << 20);
+        assert_eq!(report["checksum_ok"], true);
+        assert_eq!(report["path_id_before"], report["path_id_after"]);
+        Ok(())
+    }
+
+    pub(crate) fn paper_over_quic() -> Result<(), Failed> {
+        let report = json(&["paper", "--json", "--moves", "1", "--transport", "quic"])?;
+        assert_eq!(report["transports"], serde_json::json!(["quic"]));
         assert_eq!(report["checksum_ok"], true);
         assert_eq!(report["path_id_before"], report["path_id_after"]);
         Ok(())

@@ -1,4 +1,4 @@
-//! What still works when a coordinator or a relay is killed: whole nodes on real
+//! What still works when a coordinator or a relay is killed or UDP is blocked: whole nodes on real
 //! kernels, with a checksummed download across each outage.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -8,6 +8,8 @@ mod coordinator;
 mod relay;
 #[cfg(target_os = "linux")]
 mod stage;
+#[cfg(target_os = "linux")]
+mod transport;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -34,6 +36,9 @@ fn main() -> std::process::ExitCode {
             coordinator::down_while_relayed_pair_moves,
         ),
         trial("h14_another_relay_takes_over", relay::killed_with_another_left),
+        trial("a_direct_pair_goes_on_by_quic_and_back", transport::blocked_for_a_direct_pair),
+        trial("a_relayed_pair_goes_on_by_quic", transport::blocked_for_a_relayed_pair),
+        trial("who_never_had_udp_finds_everybody", transport::blocked_from_the_start),
     ];
     run(&arguments, trials).exit_code()
 }

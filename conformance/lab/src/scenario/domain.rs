@@ -42,6 +42,34 @@ impl Mode {
     }
 }
 
+/// How datagrams travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// Straight in UDP, port 4330.
+    #[default]
+    Udp,
+    /// In QUIC, port 443.
+    Quic,
+}
+
+impl Transport {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Quic => "quic",
+        }
+    }
+
+    /// Where nodes of the lab listen.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Udp => 4330,
+            Self::Quic => 443,
+        }
+    }
+}
+
 /// A coordinator, relays and terminals of one domain: keys, configurations and
 /// running programs.
 #[derive(Debug)]
@@ -49,7 +77,9 @@ pub struct Domain {
     program: PathBuf,
     folder: PathBuf,
     keys: BTreeMap<String, String>,
-    dc: Vec<SocketAddr>,
+    /// Where the coordinator is, as configurations write it.
+    dc: Vec<String>,
+    transports: Vec<Transport>,
     keep_alive: Duration,
     /// What a node's configuration says besides, by host name.
     more: BTreeMap<String, String>,
@@ -121,6 +151,7 @@ impl Domain {
             folder: folder.to_owned(),
             keys: BTreeMap::new(),
             dc: Vec::new(),
+            transports: vec![Transport::Udp],
             keep_alive: Duration::from_secs(25),
             more: BTreeMap::new(),
         };
@@ -149,18 +180,19 @@ impl Domain {
     /// It does not start.
     pub fn start_dc(&mut self, host: &impl Machine) -> Result<Node> {
         let name = host.netns().name();
-        self.dc = Family::BOTH
-            .into_iter()
-            .filter_map(|family| host.address(family).ok())
-            .map(|ip| SocketAddr::new(ip, 4330))
-            .collect();
-        let public: Vec<_> = self.dc.iter().map(|addr| format!("\"{addr}\"")).collect();
+        let ips: Vec<_> =
+            Family::BOTH.into_iter().filter_map(|family| host.address(family).ok()).collect();
+        let at = |transport: &Transport| {
+            let at = |ip: &IpAddr| SocketAddr::new(*ip, transport.port());
+            ips.iter().map(|ip| format!("\"{}:{}\"", transport.name(), at(ip))).collect::<Vec<_>>()
+        };
+        self.dc = self.transports.iter().flat_map(at).collect();
         let mut text = format!(
             "[vip.config]\nipv4 = \"198.18.0.0/16\"\nipv6 = \"fd53:6e74:6d00::/48\"\n\
              [registry.config]\npath = \"{}.redb\"\n\
              [coordinator]\npublic = [{}]\nkeep_alive = {}\n",
             name,
-            public.join(", "),
+            self.dc.join(", "),
             self.keep_alive.as_secs()
         );
         for (member, key) in &self.keys {
@@ -199,24 +231,37 @@ impl Domain {
         self.keep_alive = interval;
     }
 
+    /// Sets what every node started later sends and listens by, best first; UDP alone
+    /// where it is not set.
+    pub fn set_transports(&mut self, transports: &[Transport]) {
+        self.transports = transports.to_vec();
+    }
+
     /// Adds sections to the configuration of a node started later, in TOML.
     pub fn configure(&mut self, name: &str, sections: &str) {
         self.more.entry(name.to_owned()).or_default().push_str(sections);
     }
 
     fn dc_section(&self) -> String {
-        let addresses: Vec<_> = self.dc.iter().map(|addr| format!("\"{addr}\"")).collect();
+        let addresses = self.dc.join(", ");
         let key = self.keys.get("dc").map_or("", String::as_str);
-        format!("[[dc]]\naddresses = [{}]\npublic_key = \"{key}\"\n", addresses.join(", "))
+        format!("[[dc]]\naddresses = [{addresses}]\npublic_key = \"{key}\"\n")
     }
 
     fn start(&self, host: &impl Machine, role: &str, sections: &str, ready: &str) -> Result<Node> {
         let name = host.netns().name();
         let more = self.more.get(name).map_or("", String::as_str);
         let socket = self.folder.join(format!("{name}.sock"));
+        // UDP alone is what a node has that says nothing, or something of its own.
+        let of =
+            |transport: &Transport| format!("[[transport]]\nplugin = \"{}\"\n", transport.name());
+        let transports: String = match &self.transports[..] {
+            [Transport::Udp] => String::new(),
+            others => others.iter().map(of).collect(),
+        };
         let text = format!(
             "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
-             [control]\nsocket = \"{}\"\n{sections}{more}",
+             [control]\nsocket = \"{}\"\n{transports}{sections}{more}",
             socket.display()
         );
         let file = self.folder.join(format!("{name}.toml"));

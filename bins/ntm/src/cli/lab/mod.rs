@@ -48,6 +48,24 @@ enum Mode {
     Seed,
 }
 
+/// How datagrams travel.
+#[derive(Clone, Copy, ValueEnum)]
+enum Transport {
+    /// Straight in UDP.
+    Udp,
+    /// In QUIC.
+    Quic,
+}
+
+impl From<Transport> for ntm_lab::scenario::domain::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp,
+            Transport::Quic => Self::Quic,
+        }
+    }
+}
+
 impl Lab {
     pub(super) fn execute(self) -> Result<(), Failure> {
         match self {

@@ -6,7 +6,7 @@ use clap::Args;
 use ntm::Exit;
 use ntm_lab::scenario::paper::{self, Options, Report};
 
-use super::{Mode, Progress, enter, keep_files};
+use super::{Mode, Progress, Transport, enter, keep_files};
 use crate::cli::{Failure, output};
 
 /// The paper's measurement.
@@ -19,6 +19,7 @@ use crate::cli::{Failure, output};
 Examples:
   ntm lab paper
   ntm lab paper --mode seed --rtt 20 --plot move.svg
+  ntm lab paper --transport quic
   ntm lab paper --moves 50 --json > figures.json
   ntm lab paper --files logs
   ntm lab paper --keep
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Paper {
     /// What terminals do when they move.
     #[arg(long, value_enum, default_value_t = Mode::Fast)]
     mode: Mode,
+    /// How datagrams travel; several with commas, the best first.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "udp")]
+    transport: Vec<Transport>,
     /// The round trip between any two hosts, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 10.0, value_parser = round_trip)]
     rtt: f64,
@@ -63,6 +67,7 @@ impl Paper {
         let progress = Progress::new();
         let options = Options {
             mode: self.mode.into(),
+            transports: self.transport.iter().copied().map(Into::into).collect(),
             rtt: Duration::from_secs_f64(self.rtt / 1e3),
             moves: self.moves,
             bytes: self.size << 20,

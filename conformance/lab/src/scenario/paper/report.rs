@@ -18,6 +18,8 @@ use crate::traffic::Transfer;
 pub struct Report {
     /// `fast` or `seed`.
     pub mode: &'static str,
+    /// The transports that nodes were given, the best first.
+    pub transports: Vec<&'static str>,
     /// The round trip between any two hosts that was asked for, in milliseconds.
     pub rtt_ms: f64,
     /// The same as measured between MN and DC before anything began.
@@ -154,6 +156,7 @@ impl Report {
         let backend = stage.home.router().and_then(crate::nat::Router::backend);
         Self {
             mode: options.mode.name(),
+            transports: options.transports.iter().map(|it| it.name()).collect(),
             rtt_ms: options.rtt.as_secs_f64() * 1e3,
             measured_rtt_ms: stage.rtt.as_secs_f64() * 1e3,
             addresses: if by_dhcp { "dhcp" } else { "static" },
