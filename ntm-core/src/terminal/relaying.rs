@@ -14,6 +14,8 @@ use crate::wire::{Bind, BindAck, BindStatus, RelayGrant, RelayId, Token};
 
 /// Relays known for one tunnel.
 const MOST_RELAYS: usize = 4;
+/// Keys of earlier grants of a relay under which its answer still counts.
+const MOST_KEYS_BEFORE: usize = 16;
 /// A binding is refreshed this often, give or take a tenth.
 const REFRESH: Duration = Duration::from_secs(25);
 /// Unanswered Binds after which a relay is taken for dead,
@@ -35,8 +37,9 @@ const TICKET_AGE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RelayUse {
     grant: RelayGrant,
-    /// The key of the grant before this one: an answer under it may be under way.
-    key_before: Option<Secret>,
+    /// Keys of grants before this one under which an answer may be under way, the
+    /// newest first: the last, and while a question is open all since it was asked.
+    keys_before: Vec<Secret>,
     /// The way that it knows us by.
     pub(super) leg: Leg,
     granted: Time,
@@ -80,6 +83,15 @@ impl RelayUse {
     fn listens_at(&self, leg: &Leg) -> bool {
         let named = |candidate: &Candidate| candidate.addr == leg.remote;
         self.leg.same_remote(leg) || self.grant.candidates.iter().any(named)
+    }
+
+    /// The keys of grants before this new one under which an answer may be under way:
+    /// several directions may come while one answer does.
+    fn keys_before(&self, new: &RelayGrant) -> Vec<Secret> {
+        let is_asked = matches!(self.state, Binding::Asked { .. });
+        let most = if is_asked { MOST_KEYS_BEFORE } else { 1 };
+        let superseded = (self.grant.key != new.key).then_some(self.grant.key);
+        superseded.into_iter().chain(self.keys_before.iter().copied()).take(most).collect()
     }
 
     fn is_usable(&self) -> bool {
@@ -135,18 +147,19 @@ impl Tunnel {
             // Without an address just now we go on knowing that it is a relay.
             let any = || grant.candidates.iter().find_map(|c| cx.node.leg_to(c));
             let Some(leg) = now.or(before).or_else(any) else { continue };
-            let (state, token, key_before) = match known {
+            let (state, token, keys_before) = match known {
                 Some(known) if known.leg == leg && !known.has_failed() => {
-                    (known.state, known.token, Some(known.grant.key))
+                    let keys = known.keys_before(grant);
+                    (known.state, known.token, keys)
                 }
-                Some(_) | None => (Binding::Idle, None, None),
+                Some(_) | None => (Binding::Idle, None, Vec::new()),
             };
             let (grant, granted) = (grant.clone(), cx.now);
             let relay = grant.relay();
             let offered = now.is_some() || before.is_some();
             let trial = None;
             let relay_use =
-                RelayUse { grant, key_before, leg, granted, offered, state, token, trial };
+                RelayUse { grant, keys_before, leg, granted, offered, state, token, trial };
             self.relays.push(relay_use);
             self.remotes.note(cx.now, &leg, Some(relay), self.selected.map(|s| s.leg));
         }
@@ -364,8 +377,7 @@ impl Tunnel {
         let Some(at) = self.relays.iter().position(answers) else { return };
         let relay = &self.relays[at];
         let genuine = |key: &Secret| BindAck::is_genuine(datagram, key);
-        let from_relay =
-            genuine(&relay.grant.key) || relay.key_before.as_ref().is_some_and(genuine);
+        let from_relay = genuine(&relay.grant.key) || relay.keys_before.iter().any(genuine);
         if ack.side != self.side || !from_relay {
             return;
         }

@@ -120,6 +120,35 @@ fn an_answer_under_way_counts_although_a_newer_ticket_has_come() {
     assert!(binds(&world.waits(Duration::from_secs(2))).is_empty(), "it knows us");
 }
 
+#[test]
+fn an_answer_under_way_counts_however_many_tickets_have_come_since() {
+    let mut world = World::new();
+    let cn = world.peer("cn.example", 20);
+    let mut direction = RouteDirection { relays: vec![granted(1)], ..world.direction(&cn) };
+    let asked = binds(&world.directed(direction.clone())).pop().expect("the relay is told");
+    for serial in 2..=6 {
+        direction.relays = vec![granted(serial)];
+        world.directed(direction.clone());
+    }
+    let answer = |asked: &Bind| BindAck {
+        path: asked.path,
+        side: asked.side,
+        status: BindStatus::Bound,
+        epoch: asked.epoch,
+        nonce: asked.nonce,
+        challenge: None,
+    };
+    world.arrives(addr(RELAY), &answer(&asked).emit(&granted(1).key));
+    assert!(binds(&world.waits(Duration::from_secs(2))).is_empty(), "it knows us");
+    // What was superseded before a question was asked answers nothing.
+    direction.relays = vec![granted(7)];
+    world.directed(direction.clone());
+    world.terminal.act_on_move(world.now, Cause::DeadPath, false);
+    let asked = binds(&world.drain()).pop().expect("the relay is told of the new epoch");
+    world.arrives(addr(RELAY), &answer(&asked).emit(&granted(1).key));
+    assert!(!binds(&world.waits(Duration::from_secs(2))).is_empty(), "asked again");
+}
+
 /// The peer has moved, and is reached through the relay alone from now on: so say
 /// these directions, each of so many epochs ago, before it does itself.
 fn relayed_by(directions: &[u64]) {
