@@ -14,7 +14,7 @@ pub mod write {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StoredWrite<'a> {
-    /// One of [`write`].
+    /// One of [`mod@write`].
     pub op: u32,
     /// 0.
     pub reserved: u32,
