@@ -220,6 +220,7 @@ async fn a_transport_on_which_nobody_answers_makes_new_sockets_once() {
     node.transports = vec![("udp".into(), deaf.clone())];
     let now = clock::now();
     node.look_after_transports(now).await;
+    node.waiting.silence.note_sent(now, 0, None);
     node.hear_terminal(now, TerminalEvent::CoordinatorUnreachable).await;
     let phase = Phase::Detected(Cause::DeadPath);
     let died = TerminalEvent::Phase { epoch: Epoch(1), phase, at: now };
