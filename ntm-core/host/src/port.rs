@@ -2,34 +2,27 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(target_os = "linux")]
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
 use rustix::event::epoll;
 
 /// Readable while what is plugged in is.
+#[cfg(target_os = "linux")]
 pub(crate) struct Port {
-    #[cfg(target_os = "linux")]
     epoll: OwnedFd,
-    #[cfg(not(target_os = "linux"))]
-    first: std::sync::OnceLock<OwnedFd>,
     plugged: Mutex<Option<OwnedFd>>,
 }
 
+#[cfg(target_os = "linux")]
 impl Port {
-    #[cfg(target_os = "linux")]
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { epoll, plugged: Mutex::default() })
     }
 
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { first: std::sync::OnceLock::new(), plugged: Mutex::default() })
-    }
-
     /// From now on it is readable when `fd` is.
-    #[cfg(target_os = "linux")]
     pub(crate) fn plug(&self, fd: OwnedFd) -> io::Result<()> {
         self.unplug();
         let data = epoll::EventData::new_u64(0);
@@ -38,36 +31,49 @@ impl Port {
         Ok(())
     }
 
-    /// The first for good: other systems have no descriptor that stands for
-    /// another.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn plug(&self, fd: OwnedFd) -> io::Result<()> {
-        self.first.set(fd).map_err(|_| io::ErrorKind::Unsupported.into())
-    }
-
     /// It is not readable any more.
     pub(crate) fn unplug(&self) {
         let plugged = self.plugged.lock().unwrap_or_else(PoisonError::into_inner).take();
-        #[cfg(target_os = "linux")]
         if let Some(fd) = plugged {
             // The plugin has the same one open, so closing ours would not do.
             let _gone = epoll::delete(&self.epoll, fd);
         }
-        #[cfg(not(target_os = "linux"))]
-        drop(plugged);
     }
 }
 
+#[cfg(target_os = "linux")]
 impl AsFd for Port {
-    #[cfg(target_os = "linux")]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
+}
 
-    #[cfg(not(target_os = "linux"))]
+/// The first that is plugged in, for good: other systems have no descriptor that
+/// stands for another.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct Port {
+    first: std::sync::OnceLock<OwnedFd>,
+    /// Never readable.
+    empty: (io::PipeReader, io::PipeWriter),
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Port {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { first: std::sync::OnceLock::new(), empty: io::pipe()? })
+    }
+
+    pub(crate) fn plug(&self, fd: OwnedFd) -> io::Result<()> {
+        self.first.set(fd).map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn unplug(&self) {}
+}
+
+#[cfg(not(target_os = "linux"))]
+impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // A transport is handed out only after `plug`.
-        self.first.get().map_or_else(|| rustix::stdio::stdin(), AsFd::as_fd)
+        self.first.get().map_or_else(|| self.empty.0.as_fd(), AsFd::as_fd)
     }
 }
 
