@@ -116,6 +116,12 @@ impl Stage {
         [flows.there.lost, flows.back.lost]
     }
 
+    /// Waits until nothing is on the wire of a link that is not in use any more: what is
+    /// would be lost with it, whoever sends what where.
+    pub(crate) fn drains(&self) {
+        self.wait_for_packets(100);
+    }
+
     fn wait_for_packets(&self, more: u64) {
         let received = || self.tunnel()["traffic"]["received_packets"].as_u64().unwrap();
         let enough = received() + more;
