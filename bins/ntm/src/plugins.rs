@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use ntm_core::plugin::{Interface, PluginError, Registry, Transport, Traversal, Vip, Watcher};
-use ntm_host::{Kinds, Library};
-pub use ntm_host::{Refusal, Summary, inspect};
+pub use ntm_host::{Kinds, Library, Refusal, Summary, inspect};
+use schemars::schema_for;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::config::{Loaded, Plugin};
 use crate::error::StartError;
@@ -180,6 +181,23 @@ impl<'a> Choice<'a> {
             _ => Err(self.unknown()),
         }
     }
+}
+
+/// The JSON Schema of what a built-in plugin can be told.
+pub fn schema(kind: &str, name: &str) -> Option<Value> {
+    let schema = match (kind, name) {
+        ("transport", "udp") => schema_for!(ntm_transport_udp::Config),
+        ("transport", "quic") => schema_for!(ntm_transport_quic::Config),
+        ("watcher", "netlink") => schema_for!(ntm_watcher_netlink::Config),
+        ("watcher", "ifwatch") => schema_for!(ntm_watcher_ifwatch::Config),
+        ("watcher", "poll") => schema_for!(ntm_watcher_poll::Config),
+        ("traversal", "rs") => schema_for!(ntm_traversal_rs::Config),
+        ("vip", "pool") => schema_for!(ntm_vip_pool::Config),
+        ("interface", "tun") => schema_for!(ntm_interface_tun::Config),
+        ("registry", "redb") => schema_for!(ntm_registry_redb::Config),
+        (_, _) => return None,
+    };
+    Some(schema.to_value())
 }
 
 /// The built-in plugins: kind and name.

@@ -120,7 +120,7 @@ typedef struct ntm_error {
     uint32_t reserved;
     char message[512]; /* what happened: half a sentence without a full stop */
     char remedy[256];  /* what to do about it, likewise */
-    char key[128];     /* the configuration's key that is to blame, dotted */
+    char key[128];     /* the configuration's key that is to blame, dotted; ".": all of it */
 } ntm_error;
 
 typedef struct ntm_addr {

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use crate::crew::{Crew, thread_name};
 use crate::inspect::text;
 use crate::library::Library;
+use crate::sink::Texts;
 use crate::table::Table;
 use crate::watchdog::{self, Call, Calls, Watch};
 
@@ -279,12 +280,12 @@ impl<T: Table> Drop for Instance<T> {
 }
 
 /// Looks whether the plugin could use a configuration.
-pub(crate) fn check<T: Table>(
+pub(crate) fn check(
     library: &'static Library,
-    table: &T,
+    table: &Common,
     recipe: Recipe,
 ) -> Result<(), PluginError> {
-    let Some(check) = table.common().check else { return Ok(()) };
+    let Some(check) = table.check else { return Ok(()) };
     let said = on_a_thread(library, "check", move |said| {
         let mut error = Error::NONE;
         // SAFETY: both are lent for the call.
@@ -299,6 +300,21 @@ pub(crate) fn check<T: Table>(
             Err(broken(&library.who(), &what))
         }
     }
+}
+
+/// What the plugin says of its configuration; `None` where it says nothing.
+pub(crate) fn describe(
+    library: &'static Library,
+    table: &Common,
+) -> Result<Option<String>, PluginError> {
+    let Some(describe) = table.describe else { return Ok(None) };
+    let texts = on_a_thread(library, "describe", move |said| {
+        let mut texts = Texts::default();
+        // SAFETY: our own function and sink, which outlives the call.
+        unsafe { describe(Some(Texts::put), texts.ctx()) };
+        said(texts.take());
+    })?;
+    Ok(texts.into_iter().find(|(key, _)| key == "schema").map(|(_, schema)| schema))
 }
 
 /// Runs an entry on a thread that is given up where it does not come back. What

@@ -37,7 +37,8 @@ mod vip;
 mod watchdog;
 mod watcher;
 
-use ntm_core::plugin::PluginError;
+use ntm_abi::Common;
+use ntm_core::plugin::{Fault, PluginError};
 use serde_json::Value;
 
 pub use inspect::{Kinds, Summary, inspect, read};
@@ -53,21 +54,33 @@ impl Library {
     /// # Errors
     /// It could not, or there is none.
     pub fn check(&'static self, kind: Kinds, config: &Value) -> Result<(), PluginError> {
-        use ntm_abi::kind;
         let recipe = Recipe { config: config.to_string(), lanes: 1 };
-        match kind.0 {
-            kind::TRANSPORT => {
-                instance::check(self, &self.table::<ntm_abi::TransportTable>()?, recipe)
-            }
-            kind::WATCHER => instance::check(self, &self.table::<ntm_abi::WatcherTable>()?, recipe),
-            kind::TRAVERSAL => {
-                instance::check(self, &self.table::<ntm_abi::TraversalTable>()?, recipe)
-            }
-            kind::VIP => instance::check(self, &self.table::<ntm_abi::VipTable>()?, recipe),
-            kind::INTERFACE => {
-                instance::check(self, &self.table::<ntm_abi::InterfaceTable>()?, recipe)
-            }
-            _ => instance::check(self, &self.table::<ntm_abi::RegistryTable>()?, recipe),
-        }
+        instance::check(self, &self.common(kind)?, recipe)
+    }
+
+    /// The JSON Schema of what the plugin of this kind in it can be told; `None` where
+    /// it does not say.
+    ///
+    /// # Errors
+    /// There is no such plugin, it does not come back, or it says what is no JSON.
+    pub fn schema(&'static self, kind: Kinds) -> Result<Option<Value>, PluginError> {
+        let Some(said) = instance::describe(self, &self.common(kind)?)? else { return Ok(None) };
+        serde_json::from_str(&said).map(Some).map_err(|error| {
+            let what = format!("{} describes its configuration by no JSON: {error}", self.who());
+            PluginError::new(Fault::Config, what, "ask its author")
+        })
+    }
+
+    /// What the table of this kind begins with.
+    fn common(&self, kind: Kinds) -> Result<Common, Refusal> {
+        use ntm_abi::kind;
+        Ok(match kind.0 {
+            kind::TRANSPORT => self.table::<ntm_abi::TransportTable>()?.common,
+            kind::WATCHER => self.table::<ntm_abi::WatcherTable>()?.common,
+            kind::TRAVERSAL => self.table::<ntm_abi::TraversalTable>()?.common,
+            kind::VIP => self.table::<ntm_abi::VipTable>()?.common,
+            kind::INTERFACE => self.table::<ntm_abi::InterfaceTable>()?.common,
+            _ => self.table::<ntm_abi::RegistryTable>()?.common,
+        })
     }
 }

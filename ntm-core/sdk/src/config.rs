@@ -8,11 +8,9 @@ pub(crate) fn decode<T: DeserializeOwned>(json: &str) -> Result<T, PluginError> 
     let value: Value = serde_json::from_str(json).map_err(|error| {
         PluginError::new(Fault::Config, format!("the configuration is no JSON: {error}"), "")
     })?;
+    // The path of the whole is a point here, too.
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let refused = PluginError::new(Fault::Config, error.inner().to_string(), "");
-        // The path of the whole is a point.
-        if path == "." { refused } else { refused.at(path) }
+        PluginError::new(Fault::Config, error.inner().to_string(), "").at(error.path().to_string())
     })
 }
 
@@ -37,6 +35,6 @@ mod tests {
         let unknown = wrong(r#"{"lsit": []}"#);
         assert_eq!(unknown.key.as_deref(), Some("lsit"));
         assert!(unknown.message.contains("expected `list`"), "{unknown}");
-        assert_eq!(wrong("7").key, None);
+        assert_eq!(wrong("7").key.as_deref(), Some("."));
     }
 }

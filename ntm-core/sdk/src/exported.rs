@@ -19,7 +19,15 @@ pub trait Exported: 'static {
     ///
     /// # Errors
     /// It could not.
-    fn check(config: &Self::Config) -> Result<(), PluginError>;
+    fn check(config: &Self::Config) -> Result<(), PluginError> {
+        let _takes_all = config;
+        Ok(())
+    }
+
+    /// The JSON Schema of the configuration, for people and their editors.
+    fn schema() -> Option<String> {
+        None
+    }
 
     /// Opens the plugin, for so many lanes. May block; a tokio runtime is entered.
     ///
@@ -62,23 +70,21 @@ pub unsafe fn enter(
 ///     config = mine::Config,                 // what serde decodes the configuration to
 ///     open = |config, lanes| mine::Transport::open(config, lanes),
 ///     check = |config| config.check(),       // may be left out
+///     schema = ntm_sdk::schema::<mine::Config>,  // likewise
 /// }
 /// ```
 ///
 /// Kinds: `transport`, `watcher`, `traversal`, `vip`, `interface`, `registry`.
 #[macro_export]
 macro_rules! export_plugin {
-    ($kind:ident: $plugin:ty, name = $name:expr, config = $config:ty, open = $open:expr $(,)?) => {
-        $crate::export_plugin! {
-            $kind: $plugin, name = $name, config = $config, open = $open, check = |_config| Ok(()),
-        }
-    };
     (
         $kind:ident: $plugin:ty,
         name = $name:expr,
         config = $config:ty,
-        open = $open:expr,
-        check = $check:expr $(,)?
+        open = $open:expr
+        $(, check = $check:expr)?
+        $(, schema = $schema:expr)?
+        $(,)?
     ) => {
         const _: () = {
             assert!(!cfg!(panic = "abort"), "a plugin has to be built with panic=unwind");
@@ -91,10 +97,15 @@ macro_rules! export_plugin {
 
                 const NAME: &'static str = $name;
 
-                fn check(config: &$config) -> Result<(), $crate::plugin::PluginError> {
+                $(fn check(config: &$config) -> Result<(), $crate::plugin::PluginError> {
                     let check: fn(&$config) -> Result<(), $crate::plugin::PluginError> = $check;
                     check(config)
-                }
+                })?
+
+                $(fn schema() -> Option<String> {
+                    let schema: fn() -> String = $schema;
+                    Some(schema())
+                })?
 
                 fn open(
                     config: $config,

@@ -1,12 +1,14 @@
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 
-use ntm_abi::{Common, Create, Error, Handle};
+use ntm_abi::{Common, Create, Error, Handle, PutText};
 use ntm_core::plugin::{Fault, PluginError};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 
 use crate::Exported;
 use crate::config::decode;
 use crate::guard::{guard, status};
+use crate::transport::put_texts;
 
 /// An instance: what a kind keeps of it, and a runtime of its own.
 pub(crate) struct Instance<S> {
@@ -60,7 +62,7 @@ impl<S: State> Instance<S> {
             check: Some(check::<E>),
             create: Some(create::<E, S>),
             destroy: Some(destroy::<S>),
-            describe: None,
+            describe: Some(describe::<E>),
         }
     }
 }
@@ -68,6 +70,14 @@ impl<S: State> Instance<S> {
 unsafe extern "C" fn check<E: Exported>(create: *const Create<'_>, error: *mut Error) -> i32 {
     // SAFETY: the host lends both for the call.
     unsafe { status(error, || E::check(&decode((*create).config.text())?)) }
+}
+
+unsafe extern "C" fn describe<E: Exported>(put: PutText, sink: *mut c_void) {
+    let _panicked = guard(|| {
+        if let Some(schema) = E::schema() {
+            put_texts(&[("schema".to_owned(), schema)], put, sink);
+        }
+    });
 }
 
 unsafe extern "C" fn create<E, S>(

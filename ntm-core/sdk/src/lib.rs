@@ -19,7 +19,8 @@
 //! - Each instance has a tokio runtime of its own, with one thread, and every entry
 //!   has entered it: timers, sockets and `tokio::spawn` work as in a program.
 //! - `tracing` goes to the host's log, panics with it.
-//! - The configuration is decoded by its type; a mistake names its key.
+//! - The configuration is decoded by its type; a mistake names its key. A type that
+//!   derives [`schemars::JsonSchema`] also describes it ([`schema`]).
 //!
 //! What is not shared with the host: statics, the global `tracing` subscriber, the
 //! allocator, the panic hook. What is: the process. A plugin installs no signal
@@ -46,10 +47,17 @@ pub use interface::InterfaceShims;
 pub use ntm_abi as abi;
 pub use ntm_core::plugin;
 pub use registry::RegistryShims;
+pub use schemars;
 pub use transport::TransportShims;
 pub use traversal::TraversalShims;
 pub use vip::VipShims;
 pub use watcher::WatcherShims;
+
+/// The JSON Schema of a configuration, for `schema` of [`export_plugin!`]. What is
+/// described is the type alone: who decodes it is the judge.
+pub fn schema<T: schemars::JsonSchema>() -> String {
+    schemars::schema_for!(T).to_value().to_string()
+}
 
 /// What this crate calls itself in a header.
 pub const SDK: &str = concat!("ntm-sdk ", env!("CARGO_PKG_VERSION"));

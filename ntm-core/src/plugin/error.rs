@@ -29,7 +29,7 @@ pub struct PluginError {
     /// What to do about it, as half a sentence; empty if nobody knows.
     pub remedy: String,
     /// The key in the plugin's own configuration that is to blame, dotted, so
-    /// that the host can point at the line.
+    /// that the host can point at the line; `.` is the whole of it.
     pub key: Option<String>,
 }
 

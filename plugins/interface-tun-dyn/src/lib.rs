@@ -7,4 +7,5 @@ ntm_sdk::export_plugin! {
     config = ntm_interface_tun::Config,
     open = |config, lanes| ntm_interface_tun::Tun::open(config, lanes),
     check = |config| config.check(),
+    schema = ntm_sdk::schema::<ntm_interface_tun::Config>,
 }

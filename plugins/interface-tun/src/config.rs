@@ -1,11 +1,12 @@
 use ntm_core::plugin::{Fault, PluginError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The kernel's limit without the closing zero.
 const MAX_NAME: usize = 15;
 
 /// What can be set about the interface `tun`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The interface's name, at most 15 bytes; `ntm0` unless set. On macOS it
@@ -17,7 +18,7 @@ pub struct Config {
 }
 
 /// Which super-packets cross the device, if the kernel knows them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SuperPackets {
     /// None: one packet a call.

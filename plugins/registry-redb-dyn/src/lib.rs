@@ -5,4 +5,5 @@ ntm_sdk::export_plugin! {
     name = "redb",
     config = ntm_registry_redb::Config,
     open = |config, _lanes| ntm_registry_redb::Redb::open(config),
+    schema = ntm_sdk::schema::<ntm_registry_redb::Config>,
 }

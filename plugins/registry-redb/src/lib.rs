@@ -33,13 +33,14 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use ntm_core::plugin::{PluginError, Record, Registry, Write};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::store::Store;
 use crate::writer::Writer;
 
 /// What `[registry.config]` says.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The file. It is created, for its owner alone to read, where it is not

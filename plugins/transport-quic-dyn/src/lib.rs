@@ -5,4 +5,6 @@ ntm_sdk::export_plugin! {
     name = "quic",
     config = ntm_transport_quic::Config,
     open = |config, lanes| ntm_transport_quic::Quic::open(config, lanes),
+    check = |config| config.check(),
+    schema = ntm_sdk::schema::<ntm_transport_quic::Config>,
 }

@@ -1,13 +1,14 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use ntm_core::plugin::{Fault, PluginError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Where QUIC is expected, and let through.
 const PORT: u16 = 443;
 
 /// What can be set about the transport `quic`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port to listen at. `[::]` means every address of both

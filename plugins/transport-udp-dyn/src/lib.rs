@@ -5,4 +5,5 @@ ntm_sdk::export_plugin! {
     name = "udp",
     config = ntm_transport_udp::Config,
     open = |config, lanes| ntm_transport_udp::Udp::open(config, lanes),
+    schema = ntm_sdk::schema::<ntm_transport_udp::Config>,
 }

@@ -1,5 +1,6 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The port of NTMobile nodes unless configured otherwise.
@@ -9,7 +10,7 @@ const PORT: u16 = 4330;
 const BUFFER: u32 = 4 << 20;
 
 /// What can be set about the transport `udp`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port to listen at. `[::]` means every address of both

@@ -5,4 +5,6 @@ ntm_sdk::export_plugin! {
     name = "rs",
     config = ntm_traversal_rs::Config,
     open = |config, _lanes| ntm_traversal_rs::Rs::new(config),
+    check = |config| ntm_traversal_rs::Rs::new(*config).map(drop),
+    schema = ntm_sdk::schema::<ntm_traversal_rs::Config>,
 }

@@ -42,10 +42,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ntm_core::plugin::{Fault, Plan, PlanRequest, PluginError, Traversal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What `[traversal.config]` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The least time between checks of two candidates, in milliseconds, 5 to

@@ -6,4 +6,5 @@ ntm_sdk::export_plugin! {
     config = ntm_vip_pool::Config,
     open = |config, _lanes| ntm_vip_pool::Pool::new(config),
     check = |config| ntm_vip_pool::Pool::new(*config).map(drop),
+    schema = ntm_sdk::schema::<ntm_vip_pool::Config>,
 }

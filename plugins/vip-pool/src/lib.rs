@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use ntm_core::address::{Prefix, Vips};
 use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{Fault, PluginError, Vip};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::Numbers;
@@ -32,13 +33,15 @@ use crate::range::Range;
 
 /// What `[vip.config]` says. Without any range: `198.18.0.0/16` (RFC 2544,
 /// which no host on the Internet has).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The range of IPv4 addresses, at least a `/30`.
+    #[schemars(with = "Option<String>")]
     pub ipv4: Option<Prefix>,
     /// The range of IPv6 addresses, at least a `/126`; a range of one's own
     /// (RFC 4193) is `fd`, ten random digits and `::/48`.
+    #[schemars(with = "Option<String>")]
     pub ipv6: Option<Prefix>,
 }
 

@@ -5,4 +5,5 @@ ntm_sdk::export_plugin! {
     name = "ifwatch",
     config = ntm_watcher_ifwatch::Config,
     open = |config, _lanes| ntm_watcher_ifwatch::IfwatchWatcher::open(config),
+    schema = ntm_sdk::schema::<ntm_watcher_ifwatch::Config>,
 }

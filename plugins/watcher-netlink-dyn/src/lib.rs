@@ -5,4 +5,5 @@ ntm_sdk::export_plugin! {
     name = "netlink",
     config = ntm_watcher_netlink::Config,
     open = |config, _lanes| ntm_watcher_netlink::NetlinkWatcher::open(config),
+    schema = ntm_sdk::schema::<ntm_watcher_netlink::Config>,
 }

@@ -5,4 +5,5 @@ ntm_sdk::export_plugin! {
     name = "poll",
     config = ntm_watcher_poll::Config,
     open = |config, _lanes| ntm_watcher_poll::PollWatcher::open(config),
+    schema = ntm_sdk::schema::<ntm_watcher_poll::Config>,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use ntm::Exit;
-use ntm::plugins::{BUILT_IN, Refusal, Summary, inspect};
+use ntm::plugins::{BUILT_IN, Kinds, Library, Refusal, Summary, inspect, schema};
 use serde_json::{Value, json};
 
 use super::{EXIT_CODES, Failure, output};
@@ -20,6 +20,13 @@ pub(super) struct List {
     /// /usr/lib/ntm.
     #[arg(long = "folder", value_name = "FOLDER")]
     folders: Vec<PathBuf>,
+    /// Instead, what this plugin can be told, as a JSON Schema; a library may also be
+    /// named by its file.
+    #[arg(long, value_name = "NAME")]
+    schema: Option<String>,
+    /// The plugin of this kind, where several have the name.
+    #[arg(long, value_name = "KIND", requires = "schema")]
+    kind: Option<String>,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -29,8 +36,11 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   ntm plugins
   ntm plugins --folder target/release --json
+  ntm plugins --schema udp
+  ntm plugins --schema ./libmine.so
 
-Of libraries only the header is read; nothing in them runs.";
+Of libraries only the header is read; nothing in them runs, but for `--schema`, which
+loads the one that it asks.";
 
 /// Look at plugins in libraries.
 #[derive(Subcommand)]
@@ -54,6 +64,12 @@ type Looked = Result<Summary, Refusal>;
 
 impl List {
     pub(super) fn execute(self) -> Result<(), Failure> {
+        if let Some(name) = &self.schema {
+            let schema = self.schema(name)?;
+            let compact = self.json.then(|| schema.to_string());
+            output::say(compact.unwrap_or_else(|| format!("{schema:#}")));
+            return Ok(());
+        }
         let found = found(&self.folders)?;
         if self.json {
             let built_in = BUILT_IN.iter().map(|(kind, name)| {
@@ -75,6 +91,76 @@ impl List {
         rows.extend(found.iter().map(|(file, looked)| row(file, looked)));
         output::table(&rows);
         Ok(())
+    }
+}
+
+/// Who may have the schema that was asked for.
+enum Described {
+    BuiltIn(&'static str, &'static str),
+    Library(PathBuf, &'static str),
+}
+
+impl List {
+    fn schema(&self, name: &str) -> Result<Value, Failure> {
+        let mut all = self.named(name)?;
+        let of = |it: &Described| match it {
+            Described::BuiltIn(kind, _) | Described::Library(_, kind) => *kind,
+        };
+        if let Some(kind) = &self.kind {
+            all.retain(|it| of(it) == kind);
+        }
+        let one = match &all[..] {
+            [one] => one,
+            [] => {
+                let kind = self.kind.as_deref().map(|kind| format!(" for {kind}"));
+                let message = format!(
+                    "there is no plugin `{name}`{}; `ntm plugins` lists them, and a file has a \
+                     name with `/`",
+                    kind.unwrap_or_default()
+                );
+                return Err(Failure::new(Exit::Missing, message));
+            }
+            several => {
+                let kinds = several.iter().map(of).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "`{name}` is the name of several plugins ({kinds}); choose one with `--kind`, \
+                     or name its file"
+                );
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        };
+        let silent = || {
+            let message = format!("plugin `{name}` does not describe its configuration");
+            Failure::new(Exit::Unsupported, message)
+        };
+        match one {
+            Described::BuiltIn(kind, name) => schema(kind, name).ok_or_else(silent),
+            Described::Library(file, kind) => {
+                let failed = |said: String| Failure::new(Exit::Failed, said);
+                let library = Library::load(file).map_err(|error| failed(error.to_string()))?;
+                let said = library.schema(Kinds::named(kind));
+                said.map_err(|error| failed(error.to_string()))?.ok_or_else(silent)
+            }
+        }
+    }
+
+    /// The plugins that have this name, or are in this file.
+    fn named(&self, name: &str) -> Result<Vec<Described>, Failure> {
+        if name.contains('/') {
+            let file = PathBuf::from(name);
+            let looked = inspect(&file);
+            let it = looked.map_err(|it| Failure::new(Exit::Failed, it.to_string()))?;
+            return Ok(it.kinds.names().map(|it| Described::Library(file.clone(), it)).collect());
+        }
+        let built_in = BUILT_IN.iter().filter(|(_, known)| *known == name);
+        let mut all: Vec<_> = built_in.map(|(kind, name)| Described::BuiltIn(kind, name)).collect();
+        for (file, looked) in found(&self.folders)? {
+            let Ok(it) = looked else { continue };
+            if it.name == name {
+                all.extend(it.kinds.names().map(|it| Described::Library(file.clone(), it)));
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -123,7 +123,10 @@ impl Sources {
     pub fn plugin_error(&self, section: &str, error: &PluginError) -> ConfigError {
         let section = KeyPath::parse(section).unwrap_or_default();
         let base = section.key("config");
-        let blamed = error.key.as_deref().and_then(KeyPath::parse);
+        let blamed = match error.key.as_deref() {
+            Some(".") => Some(KeyPath::default()),
+            key => key.and_then(KeyPath::parse),
+        };
         let at = blamed.map_or_else(|| self.chosen(&section), |key| base.join(&key));
         ConfigError::new(vec![self.problem(&at, Part::Value, error.to_string())])
     }

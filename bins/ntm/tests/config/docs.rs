@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ntm::config::Sources;
+use ntm::plugins::{BUILT_IN, schema};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -68,6 +69,20 @@ fn every_key_of_a_plugin_is_documented_and_no_other() {
     ];
     for (heading, keys) in plugins {
         assert_eq!(documented(heading), keys, "{heading}");
+    }
+}
+
+#[test]
+fn the_schema_of_a_plugin_has_its_keys_and_says_what_they_are() {
+    for (kind, name) in BUILT_IN {
+        let schema = schema(kind, name).unwrap();
+        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+        let keys: BTreeSet<String> = properties.keys().cloned().collect();
+        assert_eq!(documented(&format!("#### `{name}`")), keys, "{name}");
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        for (key, property) in properties {
+            assert!(property["description"].is_string(), "{name}: {key}: {property}");
+        }
     }
 }
 

@@ -48,6 +48,14 @@ fn without_a_key_the_choice_of_the_plugin_is_shown_or_the_file() {
     let chosen = read(&format!("{DC}[interface]\nplugin = \"tun\"\n")).unwrap();
     let shown = chosen.sources.plugin_error("interface", &error).to_string();
     assert!(shown.starts_with("etc/ntm.toml:6:10: there is no /dev/net/tun; load"), "{shown}");
+    // A point blames the configuration as a whole, or where the plugin was chosen.
+    let whole = error.clone().at(".");
+    let shown = chosen.sources.plugin_error("interface", &whole).to_string();
+    assert!(shown.starts_with("etc/ntm.toml:5:1: there is no"), "{shown}");
+    let told = "[interface]\nplugin = \"tun\"\nconfig = { a = 1 }\n";
+    let told = read(&format!("{DC}{told}")).unwrap();
+    let shown = told.sources.plugin_error("interface", &whole).to_string();
+    assert!(shown.starts_with("etc/ntm.toml:7:10: there is no"), "{shown}");
     let shown = read(DC).unwrap().sources.plugin_error("interface", &error).to_string();
     assert_eq!(shown, "etc/ntm.toml: there is no /dev/net/tun; load the module");
 }

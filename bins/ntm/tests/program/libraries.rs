@@ -17,7 +17,9 @@ use crate::stage::{LIMIT, Stage};
 ntm_lab::trials![
     a_domain_whose_plugins_are_libraries_moves_under_the_same_path_id,
     what_is_wrong_with_a_library_has_its_line,
-    plugins_are_listed_and_looked_at
+    a_key_that_a_library_misses_or_refuses_has_its_line,
+    plugins_are_listed_and_looked_at,
+    plugins_describe_their_configuration
 ];
 
 /// The shared object of a built-in plugin, in a folder that nobody else may write.
@@ -121,6 +123,49 @@ fn what_is_wrong_with_a_library_has_its_line() {
     assert!(udp.exists());
 }
 
+/// The same that a built-in plugin would say, at the same place.
+fn a_key_that_a_library_misses_or_refuses_has_its_line() {
+    let stage = Stage::new();
+    let folder = stage.path("plugins");
+    let redb = library("registry-redb", &folder).display().to_string();
+    let rs = library("traversal-rs", &folder).display().to_string();
+    let file = stage.path("ntm.toml").display().to_string();
+    let text = fs::read_to_string(stage.path("ntm.toml")).unwrap();
+    let own = "[registry.config]\npath = \"hub.redb\"\n";
+    let cases = [
+        (format!("[registry]\nlibrary = \"{redb}\"\n"), "[registry]", "missing field `path`"),
+        (
+            format!("[registry]\nlibrary = \"{redb}\"\nconfig = {{}}\n"),
+            "{}",
+            "missing field `path`",
+        ),
+        (
+            format!("[registry]\nlibrary = \"{redb}\"\n[registry.config]\npath = 7\n"),
+            "7",
+            "invalid type: integer `7`, expected path string",
+        ),
+        (
+            format!("{own}[traversal]\nlibrary = \"{rs}\"\nconfig = {{ pacing_ms = 1 }}\n"),
+            "1",
+            "a pacing of 1 ms is out of bounds",
+        ),
+    ];
+    for (sections, blamed, says) in cases {
+        let changed = text.replacen(own, &sections, 1);
+        let at = changed.find(&sections).unwrap();
+        // What is blamed is what comes last of what was written, or its header.
+        let at = at + sections.rfind(blamed).unwrap();
+        let line = changed[..at].matches('\n').count() + 1;
+        let column = at - changed[..at].rfind('\n').map_or(0, |newline| newline + 1) + 1;
+        stage.write("ntm.toml", &changed, 0o644);
+        let output = stage.run(&["--check"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("{file}:{line}:{column}: {says}")), "{said}\n{changed}");
+        assert!(said.trim_end().ends_with(&"^".repeat(blamed.len())), "{said}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
 fn plugins_are_listed_and_looked_at() {
     let stage = Stage::new();
     let folder = stage.path("plugins");
@@ -150,4 +195,32 @@ fn plugins_are_listed_and_looked_at() {
     let unknown = inspect(&format!("{folder}/notes.so"));
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("; name the library"));
+}
+
+fn plugins_describe_their_configuration() {
+    let stage = Stage::new();
+    let folder = stage.path("plugins");
+    let library = library("vip-pool", &folder);
+    let ask = |args: &[&str]| {
+        let output = stage.ntm(&[&["plugins"], args].concat()).output().unwrap();
+        (output.status.code().unwrap(), output)
+    };
+    let schema = |args: &[&str]| -> Value {
+        let (code, output) = ask(args);
+        assert_eq!(code, 0, "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let linked = schema(&["--schema", "pool"]);
+    assert_eq!(linked["properties"]["ipv4"]["type"][0], "string");
+    let named = library.to_str().unwrap();
+    assert_eq!(schema(&["--schema", named, "--json"]), linked);
+    // Two of one name.
+    let folder = folder.to_str().unwrap();
+    let (code, output) = ask(&["--schema", "pool", "--folder", folder]);
+    assert_eq!(code, 2);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("name its file"));
+    let (code, output) = ask(&["--schema", "pool", "--kind", "watcher"]);
+    assert_eq!(code, 4);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("there is no plugin `pool` for watcher"), "{said}");
 }
