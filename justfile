@@ -71,6 +71,10 @@ sanitize:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/sanitize \
         cargo +nightly test -p ntm-core -p ntm-abi --tests --target "$host" --locked
 
+# Plugins against what plugins promise, every built-in one unless others are named; arguments as of `ntm-conformance`.
+conformance *arguments:
+    cargo run --quiet --locked -p ntm-conformance -- {{arguments}}
+
 # The paper's measurement, in both modes, with figures for docs/BENCHMARKS.md.
 paper moves="50" rtt="10":
     cargo build --release

@@ -28,6 +28,8 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-lane" => |on| on == "ntm-core",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
         "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
+        // What is tested is among what it stands on.
+        "ntm-conformance" => |on| !["ntm", "ntm-bench", "ntm-model"].contains(&on),
         "ntm-model" => |on| ["ntm-core", "ntm-sim", "ntm-traversal-rs"].contains(&on),
         "ntm" => |on| !["ntm-bench", "ntm-model", "ntm-sim"].contains(&on),
         // The plugin itself, and what makes a shared object of it.
