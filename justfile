@@ -6,7 +6,7 @@ _list:
     @just --list --unsorted
 
 # All that must hold before a change is done: the tests of this project.
-test: fmt lint docs deny unit loom
+test: fmt lint docs deny unit examples loom
 
 # The code is formatted.
 fmt:
@@ -39,6 +39,36 @@ advisories:
 # Unit, property, simulation and namespace tests, examples in documentation, and the saved fuzz corpus.
 unit:
     cargo test --workspace --locked
+
+# The examples of plugins: each builds, loads and does its work. They share what is built already.
+examples:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # As in Cargo.toml, whose profile does not reach them: what is the same is not built twice.
+    like_ours=(--config 'profile.dev.debug="line-tables-only"' --config 'profile.dev.package."*".debug=false')
+    for example in examples/*/Cargo.toml; do
+        cargo fmt --manifest-path "$example" --check
+        cargo test "${like_ours[@]}" --locked --manifest-path "$example" --target-dir "${CARGO_TARGET_DIR:-target}"
+    done
+
+# A host built with this toolchain loads plugins built with others: every one of these that is installed, nightly also with randomised layouts.
+plugin-matrix *toolchains="1.90 stable beta nightly":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    place=$(realpath -m "${CARGO_TARGET_DIR:-target}")/matrix libraries=""
+    build() { # a name for the folder, a toolchain, flags
+        RUSTFLAGS="$3" cargo "+$2" build -p ntm-transport-udp-dyn --locked --target-dir "$place/$1"
+        libraries+="${libraries:+:}$place/$1/debug/libntm_transport_udp_dyn.so"
+    }
+    for toolchain in {{toolchains}}; do
+        if ! cargo "+$toolchain" --version >/dev/null 2>&1; then
+            echo "left out: no toolchain $toolchain is installed (rustup toolchain install $toolchain)" >&2
+            continue
+        fi
+        build "$toolchain" "$toolchain" ""
+        if [ "$toolchain" = nightly ]; then build randomised nightly "-Zrandomize-layout"; fi
+    done
+    NTM_MATRIX="$libraries" cargo test -p ntm-host --locked --test compilers -- --include-ignored --nocapture
 
 # Every interleaving of the tunnel table's publication.
 loom:

@@ -254,6 +254,9 @@ typedef struct ntm_transport {
     int32_t (*rebind)(void *self, ntm_error *error);         /* may be null */
     void (*close)(void *self);                               /* may be null */
     void (*facts)(void *self, ntm_put_text put, void *sink); /* may be null */
+    /* The node sends from elsewhere than before: let connections go that cannot
+     * follow. Must not block. May be null. */
+    void (*moved)(void *self);
 } ntm_transport;
 
 /* ---- watcher: my addresses now, and when they change ---- */
@@ -295,6 +298,10 @@ typedef struct ntm_watcher {
     /* One route for each destination, in their order; within milliseconds. */
     int32_t (*routes)(void *self, const ntm_addr *to, size_t count, ntm_route *routes,
                       ntm_error *error);
+    /* The same, if packets were held to this interface; none where that does not
+     * lead there. May be null: it cannot be told. */
+    int32_t (*routes_by)(void *self, uint32_t ifindex, const ntm_addr *to, size_t count,
+                         ntm_route *routes, ntm_error *error);
 } ntm_watcher;
 
 /* ---- traversal: which paths to try, who begins ---- */

@@ -45,7 +45,7 @@ fn layout() -> String {
         "ntm_common" Common { size reserved features check create destroy describe }
         "ntm_lanes" Lanes { lane_fd try_send try_recv }
         "ntm_transport" TransportTable {
-            common wire_kind lanes local_addrs max_payload rebind close facts
+            common wire_kind lanes local_addrs max_payload rebind close facts moved
         }
         "ntm_settings" Settings { size mtu vips ranges range_count }
         "ntm_interface" InterfaceTable {
@@ -56,7 +56,7 @@ fn layout() -> String {
             index flags generation name addresses address_count
         }
         "ntm_route" Route { source ifindex mtu }
-        "ntm_watcher" WatcherTable { common event_fd next snapshot routes }
+        "ntm_watcher" WatcherTable { common event_fd next snapshot routes routes_by }
         "ntm_candidate" Candidate { addr wire_kind }
         "ntm_observed" Observed { candidate proved }
         "ntm_location" Location { claimed claimed_count observed observed_count }

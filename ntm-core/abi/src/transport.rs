@@ -55,4 +55,7 @@ pub struct TransportTable {
     pub close: Option<unsafe extern "C" fn(handle: Handle)>,
     /// What a person wants to know about how it runs. May be null.
     pub facts: Option<unsafe extern "C" fn(handle: Handle, put: PutText, sink: *mut c_void)>,
+    /// The node sends from another address, interface or network than before: of
+    /// interest to who keeps connections. Must not block. May be null.
+    pub moved: Option<unsafe extern "C" fn(handle: Handle)>,
 }

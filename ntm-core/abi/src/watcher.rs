@@ -129,4 +129,16 @@ pub struct WatcherTable {
             error: *mut Error,
         ) -> i32,
     >,
+    /// As `routes`, if packets were held to this interface: none where a destination
+    /// would not be reached so. May be null: it cannot be told.
+    pub routes_by: Option<
+        unsafe extern "C" fn(
+            handle: Handle,
+            ifindex: u32,
+            to: *const Addr,
+            count: usize,
+            routes: *mut Route,
+            error: *mut Error,
+        ) -> i32,
+    >,
 }

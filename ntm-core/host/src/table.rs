@@ -2,7 +2,7 @@
 //! says.
 
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 
 use ntm_abi::{
     Common, InterfaceTable, Lanes, RegistryTable, TransportTable, TraversalTable, VipTable,
@@ -18,6 +18,8 @@ use crate::refusal::Why;
 /// the kind that plugins give such a table for.
 pub(crate) unsafe trait Table: Copy + Send + Sync + 'static {
     const KIND: u32;
+    /// Its bytes when it had the entries alone that every plugin has.
+    const LEAST: usize = size_of::<Self>();
 
     fn common(&self) -> &Common;
 
@@ -38,8 +40,7 @@ pub(crate) unsafe fn copy<T: Table>(table: *const c_void) -> Result<T, Why> {
     }
     // SAFETY: what the caller promises.
     let size = unsafe { table.cast::<u32>().read_unaligned() };
-    // The tables of minor 0 are what every plugin has.
-    if (size as usize) < size_of::<T>() || size > LARGEST {
+    if (size as usize) < T::LEAST || size > LARGEST {
         return Err(Why::TableSize(size));
     }
     let mut copy = MaybeUninit::<T>::zeroed();
@@ -72,6 +73,7 @@ fn lanes(lanes: &Lanes) -> Option<&'static str> {
 // SAFETY: it does, and they are numbers and nullable functions.
 unsafe impl Table for TransportTable {
     const KIND: u32 = kind::TRANSPORT;
+    const LEAST: usize = offset_of!(Self, moved);
 
     fn common(&self) -> &Common {
         &self.common
@@ -87,6 +89,7 @@ unsafe impl Table for TransportTable {
 // SAFETY: as above.
 unsafe impl Table for WatcherTable {
     const KIND: u32 = kind::WATCHER;
+    const LEAST: usize = offset_of!(Self, routes_by);
 
     fn common(&self) -> &Common {
         &self.common
@@ -217,6 +220,20 @@ mod tests {
         // SAFETY: null is nothing.
         let none = unsafe { copy::<TraversalTable>(std::ptr::null()) };
         assert!(matches!(none, Err(Why::NoTable(_))));
+    }
+
+    #[test]
+    fn a_table_from_before_an_entry_has_none() {
+        // In memory of exactly that size.
+        let words = WatcherTable::LEAST / size_of::<u64>();
+        let mut table = vec![u64::MAX; words].into_boxed_slice();
+        let common = Common { size: WatcherTable::LEAST as u32, ..COMMON };
+        // SAFETY: it has room for that, and is aligned.
+        unsafe { table.as_mut_ptr().cast::<Common>().write(common) };
+        // SAFETY: its size is what it says; nothing in it is called.
+        let read = unsafe { copy::<WatcherTable>(table.as_ptr().cast()) }.unwrap();
+        assert!(read.routes_by.is_none() && read.routes.is_some());
+        assert_eq!(table[words - 1], u64::MAX);
     }
 
     #[test]

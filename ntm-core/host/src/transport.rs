@@ -158,6 +158,20 @@ impl Transport for DynTransport {
         Ok(())
     }
 
+    fn moved(&self) {
+        let told = self.keeper.instance().and_then(|instance| {
+            instance.tell(Call::quick("moved"), |_, table, handle| {
+                if let Some(moved) = table.moved {
+                    // SAFETY: the plugin's own handle.
+                    unsafe { moved(handle) };
+                }
+            })
+        });
+        if let Err(error) = told {
+            tracing::debug!(%error, "a transport was not told of a move");
+        }
+    }
+
     async fn close(&self) {
         let Ok(instance) = self.keeper.instance() else { return };
         let closed = instance.ask(Call::slow("close"), |_, table, handle| {

@@ -196,16 +196,42 @@ impl Watcher for DynWatcher {
     }
 
     async fn routes(&mut self, to: &[IpAddr]) -> Result<Vec<Option<Route>>, PluginError> {
+        self.find(None, to).await
+    }
+
+    async fn routes_by(
+        &mut self,
+        ifindex: u32,
+        to: &[IpAddr],
+    ) -> Result<Vec<Option<Route>>, PluginError> {
+        self.find(Some(ifindex), to).await
+    }
+}
+
+impl DynWatcher {
+    /// Routes by an interface, or by whichever the system would take.
+    async fn find(
+        &self,
+        by: Option<u32>,
+        to: &[IpAddr],
+    ) -> Result<Vec<Option<Route>>, PluginError> {
         let to: Vec<Addr> = to.iter().map(|&ip| ip.into()).collect();
         let ask = move |it: &Instance<WatcherTable>, table: &WatcherTable, handle| {
             let mut found = vec![ntm_abi::Route::default(); to.len()];
             let mut error = Error::NONE;
-            let answer = table.routes.map_or(status::FAILED, |routes| {
-                let out = found.as_mut_ptr();
-                // SAFETY: as many of each as `to` has are lent for the call.
-                unsafe { routes(handle, to.as_ptr(), to.len(), out, &raw mut error) }
-            });
-            it.judge("routes", answer, &error)?;
+            let (out, to, count) = (found.as_mut_ptr(), to.as_ptr(), to.len());
+            // SAFETY: as many of each are lent for the call.
+            let answer =
+                unsafe {
+                    match by {
+                        None => table.routes.map(|ask| ask(handle, to, count, out, &raw mut error)),
+                        // A watcher without it cannot tell.
+                        Some(by) => Some(table.routes_by.map_or(status::OK, |ask| {
+                            ask(handle, by, to, count, out, &raw mut error)
+                        })),
+                    }
+                };
+            it.judge("routes", answer.unwrap_or(status::FAILED), &error)?;
             let route = |route: &ntm_abi::Route| {
                 let source = route.source.ip()?;
                 Some(Route { source, ifindex: route.ifindex, mtu: route.mtu })

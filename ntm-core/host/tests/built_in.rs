@@ -122,6 +122,12 @@ async fn watchers_tell_what_they_tell_when_they_are_linked() {
         let routes = watcher.routes(&to).await.unwrap();
         assert_eq!(routes.len(), 2, "{name}");
         assert_eq!(routes[0].unwrap().source, to[0], "{name}");
+        let missing = watcher.routes_by(u32::MAX, &to).await.unwrap();
+        assert_eq!(missing, [None, None], "{name}");
+        if name == "ntm-watcher-netlink-dyn" {
+            let by = watcher.routes_by(loopback.index, &to[..1]).await.unwrap();
+            assert_eq!(by[0].unwrap().ifindex, loopback.index);
+        }
         // Nothing changes here; dropping the wait costs nothing.
         let waited = tokio::time::timeout(Duration::from_millis(20), watcher.next()).await;
         drop(waited);

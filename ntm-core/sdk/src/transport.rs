@@ -43,6 +43,7 @@ impl<E: Exported<Plugin: Transport>> TransportShims<E> {
         rebind: Some(rebind::<E::Plugin>),
         close: Some(close::<E::Plugin>),
         facts: Some(facts::<E::Plugin>),
+        moved: Some(moved::<E::Plugin>),
     };
 }
 
@@ -114,6 +115,15 @@ unsafe extern "C" fn facts<T: Transport + 'static>(
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();
         put_texts(&instance.state().transport.facts(), put, sink);
+    });
+}
+
+unsafe extern "C" fn moved<T: Transport + 'static>(handle: Handle) {
+    let _panicked = guard(|| {
+        // SAFETY: the host gives back what `create` gave.
+        let instance = unsafe { of::<T>(handle) };
+        let _entered = instance.enter();
+        instance.state().transport.moved();
     });
 }
 

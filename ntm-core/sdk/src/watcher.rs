@@ -30,9 +30,12 @@ struct Opened<W> {
 }
 
 enum Question {
-    Snapshot(oneshot::Sender<Result<Snapshot, PluginError>>),
-    Routes(Vec<IpAddr>, oneshot::Sender<Result<Vec<Option<plugin::Route>>, PluginError>>),
+    Snapshot(Answer<Snapshot>),
+    /// By an interface, or by whichever the system would take.
+    Routes(Option<u32>, Vec<IpAddr>, Answer<Vec<Option<plugin::Route>>>),
 }
+
+type Answer<T> = oneshot::Sender<Result<T, PluginError>>;
 
 /// What the host has not heard yet.
 struct News {
@@ -125,8 +128,11 @@ async fn watch<W: Watcher>(
                 Some(Question::Snapshot(to)) => {
                     let _gone = to.send(watcher.snapshot().await);
                 }
-                Some(Question::Routes(ips, to)) => {
-                    let _gone = to.send(watcher.routes(&ips).await);
+                Some(Question::Routes(by, ips, to)) => {
+                    let _gone = to.send(match by {
+                        None => watcher.routes(&ips).await,
+                        Some(ifindex) => watcher.routes_by(ifindex, &ips).await,
+                    });
                 }
                 None => return,
             },
@@ -157,6 +163,7 @@ impl<E: Exported<Plugin: Watcher>> WatcherShims<E> {
         next: Some(next::<E::Plugin>),
         snapshot: Some(snapshot::<E::Plugin>),
         routes: Some(routes::<E::Plugin>),
+        routes_by: Some(routes_by::<E::Plugin>),
     };
 }
 
@@ -268,24 +275,57 @@ unsafe extern "C" fn routes<W: Watcher + 'static>(
             let to = slice::from_raw_parts(to, count);
             (of::<W>(handle), to, slice::from_raw_parts_mut(out, count))
         };
-        let ips: Option<Vec<_>> = to.iter().map(Addr::ip).collect();
-        let ips = ips.ok_or_else(|| {
-            PluginError::new(Fault::System, "the host asks for the route to nowhere", "")
-        })?;
-        let routes = instance.ask(|answer| Question::Routes(ips, answer))?;
-        if routes.len() != count {
-            let message = format!("the watcher tells {} routes of {count}", routes.len());
-            return Err(PluginError::new(Fault::System, message, ""));
-        }
-        for (slot, route) in out.iter_mut().zip(routes) {
-            *slot = route.map_or_else(Route::default, |route| Route {
-                source: route.source.into(),
-                ifindex: route.ifindex,
-                mtu: route.mtu,
-            });
-        }
-        Ok(())
+        find(instance, None, to, out)
     };
     // SAFETY: the host lends it for the call.
     unsafe { status(error, body) }
+}
+
+unsafe extern "C" fn routes_by<W: Watcher + 'static>(
+    handle: Handle,
+    ifindex: u32,
+    to: *const Addr,
+    count: usize,
+    out: *mut Route,
+    error: *mut Error,
+) -> i32 {
+    let body = || {
+        if count == 0 {
+            return Ok(());
+        }
+        // SAFETY: the host gives back what `create` gave, and lends as many of each.
+        let (instance, to, out) = unsafe {
+            let to = slice::from_raw_parts(to, count);
+            (of::<W>(handle), to, slice::from_raw_parts_mut(out, count))
+        };
+        find(instance, Some(ifindex), to, out)
+    };
+    // SAFETY: the host lends it for the call.
+    unsafe { status(error, body) }
+}
+
+/// Asks for routes, and writes them down.
+fn find<W: Watcher + 'static>(
+    instance: &Instance<Opened<W>>,
+    by: Option<u32>,
+    to: &[Addr],
+    out: &mut [Route],
+) -> Result<(), PluginError> {
+    let ips: Option<Vec<_>> = to.iter().map(Addr::ip).collect();
+    let ips = ips.ok_or_else(|| {
+        PluginError::new(Fault::System, "the host asks for the route to nowhere", "")
+    })?;
+    let routes = instance.ask(|answer| Question::Routes(by, ips, answer))?;
+    if routes.len() != to.len() {
+        let message = format!("the watcher tells {} routes of {}", routes.len(), to.len());
+        return Err(PluginError::new(Fault::System, message, ""));
+    }
+    for (slot, route) in out.iter_mut().zip(routes) {
+        *slot = route.map_or_else(Route::default, |route| Route {
+            source: route.source.into(),
+            ifindex: route.ifindex,
+            mtu: route.mtu,
+        });
+    }
+    Ok(())
 }
