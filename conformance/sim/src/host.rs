@@ -14,6 +14,7 @@ use ntm_core::wire::{Envelope, Header, Kind, PORT};
 use ntm_core::{Rng, Time};
 
 use crate::link::Link;
+use crate::plugged::Answers;
 use crate::uplink::{Attachment, Uplinks};
 use crate::vips::Pool;
 
@@ -79,6 +80,8 @@ pub struct Host {
     carrier: Carrier,
     forwards: ForwardTable,
     decide: fn(&PlanRequest) -> Plan,
+    /// Plugins in the place of the simulated ones.
+    pub(crate) answers: Option<Box<dyn Answers>>,
     traffic: Vec<(PathId, Traffic)>,
 }
 
@@ -142,6 +145,7 @@ impl Host {
             carrier,
             forwards: ForwardTable::new(&mut rng),
             decide,
+            answers: None,
             traffic: Vec::new(),
         }
     }
@@ -430,7 +434,26 @@ impl Host {
     }
 
     fn answer(&mut self, now: Time, asker: Asker, id: EffectId, effect: &Effect) {
-        let outcome = match effect {
+        let plugins = self.answers.as_mut().filter(|_| asker == Asker::Coordinator);
+        let plugged = plugins.and_then(|plugins| plugins.answer(effect));
+        let outcome = plugged.unwrap_or_else(|| self.simulated(effect));
+        match asker {
+            Asker::Terminal => {
+                if let Some(terminal) = &mut self.roles.terminal {
+                    terminal.handle_outcome(now, id, outcome);
+                }
+            }
+            Asker::Coordinator => {
+                if let Some(coordinator) = &mut self.roles.coordinator {
+                    coordinator.handle_outcome(now, id, outcome);
+                }
+            }
+        }
+    }
+
+    /// The answer of the simulated plugins.
+    fn simulated(&mut self, effect: &Effect) -> Outcome {
+        match effect {
             Effect::Load => {
                 let records = self.registry.records();
                 for record in &records {
@@ -453,18 +476,6 @@ impl Host {
             }
             Effect::Plan(request) => Outcome::Planned(Ok((self.decide)(request))),
             Effect::Routes(ips) => Outcome::Routed(self.routes(ips)),
-        };
-        match asker {
-            Asker::Terminal => {
-                if let Some(terminal) = &mut self.roles.terminal {
-                    terminal.handle_outcome(now, id, outcome);
-                }
-            }
-            Asker::Coordinator => {
-                if let Some(coordinator) = &mut self.roles.coordinator {
-                    coordinator.handle_outcome(now, id, outcome);
-                }
-            }
         }
     }
 

@@ -18,6 +18,7 @@ use crate::host::{Host, HostId, Outputs, QUIC_PORT, Roles, port_of};
 use crate::nat::{Nat, NatId};
 use crate::net::{Arrival, Network};
 use crate::packet::inner_packet;
+use crate::plugged::{Answers, Road};
 use crate::schedule::Schedule;
 use crate::uplink::Attachment;
 
@@ -59,6 +60,9 @@ pub struct World {
     /// Ways to the coordinator that nodes know besides its addresses.
     also_known: Vec<SocketAddr>,
     has_quic: bool,
+    /// Of the host that is added next.
+    answers: Option<Box<dyn Answers>>,
+    road: Option<Box<dyn Road>>,
 }
 
 /// How to make a host's machines, again if need be.
@@ -94,6 +98,8 @@ impl World {
             busy: BTreeSet::new(),
             also_known: Vec::new(),
             has_quic: false,
+            answers: None,
+            road: None,
         }
     }
 
@@ -110,6 +116,16 @@ impl World {
     /// A host, to change it.
     pub fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0]
+    }
+
+    /// These plugins answer the host that is added next.
+    pub fn set_answers(&mut self, plugins: Box<dyn Answers>) {
+        self.answers = Some(plugins);
+    }
+
+    /// This carries all datagrams from now on.
+    pub fn set_road(&mut self, road: Box<dyn Road>) {
+        self.road = Some(road);
     }
 
     /// Tells a host how its network of IPv6 alone reaches IPv4, as the network's
@@ -143,7 +159,9 @@ impl World {
         let id = HostId(self.hosts.len());
         let key = maker.identity.public();
         self.makers.push(maker);
-        self.hosts.push(Host::new(Roles::default(), self.setup.decide));
+        let mut host = Host::new(Roles::default(), self.setup.decide);
+        host.answers = self.answers.take();
+        self.hosts.push(host);
         self.attach(id, attachments);
         self.start(id);
         self.enrol(id, key);
@@ -516,7 +534,13 @@ impl World {
             let way = self.hosts[from.0].leaves_by(&leg);
             let way = way.map(|way| (way, port_of(leg.transport)));
             let links = |id: HostId| &self.hosts[id.0].link;
-            for arrival in self.net.send(self.now, from, way, leg.remote, &datagram, links) {
+            for mut arrival in self.net.send(self.now, from, way, leg.remote, &datagram, links) {
+                if let Some(road) = &mut self.road {
+                    match road.carry(from, arrival.host, arrival.datagram) {
+                        Some(datagram) => arrival.datagram = datagram,
+                        None => continue,
+                    }
+                }
                 self.schedule.arrives(arrival);
             }
         }

@@ -64,6 +64,13 @@ impl Case {
         fill(self.claims().config(), &self.folder.path().to_string_lossy(), nth)
     }
 
+    /// All configurations that are worth trying, each for one more instance.
+    pub fn configs(&self) -> Vec<Value> {
+        let folder = self.folder.path().to_string_lossy();
+        let nth = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        self.claims().configs().map(|config| fill(config, &folder, nth)).collect()
+    }
+
     /// A fresh transport with so many lanes.
     ///
     /// # Errors
@@ -94,6 +101,14 @@ impl Case {
     /// As the plugin says.
     pub fn vip(&self) -> Result<Arc<dyn Vip>, PluginError> {
         self.subject.source().vip(&self.config())
+    }
+
+    /// A fresh vip of one of [`configs`](Self::configs).
+    ///
+    /// # Errors
+    /// As the plugin says.
+    pub fn vip_with(&self, config: &Value) -> Result<Arc<dyn Vip>, PluginError> {
+        self.subject.source().vip(config)
     }
 
     /// A fresh interface with so many lanes.

@@ -30,6 +30,7 @@ pub fn capabilities() -> impl Iterator<Item = &'static Capability> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     config: Value,
+    more: Vec<Value>,
     /// `None`: everything.
     claimed: Option<BTreeMap<String, bool>>,
 }
@@ -41,13 +42,15 @@ struct File {
     kind: Option<String>,
     #[serde(default)]
     config: Map<String, Value>,
+    #[serde(default)]
+    more: Vec<Map<String, Value>>,
     capabilities: Option<BTreeMap<String, bool>>,
 }
 
 impl Claims {
     /// Everything is claimed, and nothing configured.
     pub fn everything() -> Self {
-        Self { config: Value::Object(Map::new()), claimed: None }
+        Self { config: Value::Object(Map::new()), more: Vec::new(), claimed: None }
     }
 
     /// Reads a claim file (TOML) about a plugin of this kind.
@@ -77,7 +80,8 @@ impl Claims {
                 return Err(refused(format!("there is no capability `{name}`"), remedy));
             }
         }
-        Ok(Self { config: Value::Object(file.config), claimed: file.capabilities })
+        let more = file.more.into_iter().map(Value::Object).collect();
+        Ok(Self { config: Value::Object(file.config), more, claimed: file.capabilities })
     }
 
     /// Reads a claim file.
@@ -94,10 +98,10 @@ impl Claims {
         })
     }
 
-    /// The same with another configuration.
+    /// The same with another configuration, and no others.
     #[must_use]
     pub fn with_config(self, config: Value) -> Self {
-        Self { config, ..self }
+        Self { config, more: Vec::new(), ..self }
     }
 
     /// The same, where this is claimed or not, whatever it was before.
@@ -123,6 +127,11 @@ impl Claims {
     /// of the check, from 1.
     pub fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// All configurations that are worth trying, that one first.
+    pub fn configs(&self) -> impl Iterator<Item = &Value> {
+        std::iter::once(&self.config).chain(&self.more)
     }
 }
 
@@ -162,7 +171,9 @@ mod tests {
         let said = |text| Claims::read(text, Kind::Vip).unwrap_err().to_string();
         assert!(said("kind = \"watcher\"").contains("those of a watcher"));
         assert!(said("kind = \"vib\"").contains("there is no kind `vib`"));
-        assert!(said("confg = 1").contains("expected one of `kind`, `config`, `capabilities`"));
+        assert!(
+            said("confg = 1").contains("expected one of `kind`, `config`, `more`, `capabilities`")
+        );
         assert!(said("[capabilities]\nnoo = true").contains("no capability `noo`"));
     }
 

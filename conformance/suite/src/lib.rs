@@ -38,5 +38,5 @@ pub use report::{Report, Tried};
 pub use requirement::{Check, Requirement, Try};
 pub use runner::{Progress, Runner};
 pub use subject::{Source, Subject};
-pub use wait::{PATIENCE, until, within};
+pub use wait::{PATIENCE, begin_and_drop, until, within};
 pub use world::World;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use play::{Report, run, tell};
 pub use spot::{Kind, Spot};
 pub use step::{End, KINDS, Step};
+pub use stream::Stream;
 pub use tale::Listener;
 
 /// What happens in a run.

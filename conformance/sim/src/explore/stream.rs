@@ -14,13 +14,13 @@ const OLDEST: Duration = Duration::from_secs(5);
 /// One end of a toy stream: numbered segments each way, acknowledged and sent
 /// again, so that after everything all bytes must have come, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stream {
+pub struct Stream {
     /// Segments that the application has written.
     written: u32,
     acknowledged: u32,
     progress: Time,
     /// Segments that have been read, all in order.
-    pub(super) read: u32,
+    pub read: u32,
     /// Segments that wait for those before them.
     early: BTreeSet<u32>,
     /// Numbers of packets, each used once.
@@ -38,7 +38,7 @@ const LENGTH: usize = 8 + 8 + 4 + 4 + 32;
 
 impl Stream {
     /// The packets to send now; a new segment if `write` and the window allows.
-    pub(super) fn send(&mut self, now: Time, write: bool) -> Vec<Vec<u8>> {
+    pub fn send(&mut self, now: Time, write: bool) -> Vec<Vec<u8>> {
         let mut segments = Vec::new();
         if write && self.written - self.acknowledged < WINDOW {
             self.written += 1;
@@ -72,7 +72,7 @@ impl Stream {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn receive(&mut self, now: Time, packet: &[u8]) -> Result<(), String> {
+    pub fn receive(&mut self, now: Time, packet: &[u8]) -> Result<(), String> {
         let packet: &[u8; LENGTH] =
             packet.try_into().map_err(|_| format!("a packet of {} bytes", packet.len()))?;
         let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|n| packet[at + n]));
@@ -105,7 +105,7 @@ impl Stream {
     }
 
     /// Whether everything written has been read.
-    pub(super) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.acknowledged == self.written
     }
 }

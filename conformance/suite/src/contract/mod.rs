@@ -1,5 +1,7 @@
 //! What is promised, a folder a kind; a check a function.
 
+mod handover;
+mod traversal;
 mod vip;
 
 use crate::claims::Capability;
@@ -7,10 +9,10 @@ use crate::kind::Kind;
 use crate::requirement::Check;
 
 /// Every capability, kind by kind.
-pub(crate) const CAPABILITIES: &[&[Capability]] = &[vip::CAPABILITIES];
+pub(crate) const CAPABILITIES: &[&[Capability]] = &[traversal::CAPABILITIES, vip::CAPABILITIES];
 
 /// Every check, kind by kind.
-const CHECKS: &[&[Check]] = &[vip::CHECKS];
+const CHECKS: &[&[Check]] = &[traversal::CHECKS, vip::CHECKS, handover::CHECKS];
 
 /// Every check there is.
 pub fn all() -> impl Iterator<Item = &'static Check> {
