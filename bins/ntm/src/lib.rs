@@ -26,8 +26,9 @@ mod worker;
 
 pub use error::{Exit, StartError};
 pub use node::{
-    CoordinatorReport, Drops, MemberReport, MoveReport, Node, NodePhases, NodeStatus, PacketReport,
-    PathReport, PluginFacts, PresenceReport, RelayReport, Request, Response, SIGNAL,
-    TerminalReport, TrafficReport, TunnelMove, TunnelReport, WayReport, ask, check,
+    CoordinatorReport, Drops, LibraryReport, MemberReport, MoveReport, Node, NodePhases,
+    NodeStatus, PacketReport, PathReport, PluginFacts, PresenceReport, RelayReport, Request,
+    Response, SIGNAL, TerminalReport, TrafficReport, TunnelMove, TunnelReport, WayReport, ask,
+    check,
 };
 pub use seed::random_seed;

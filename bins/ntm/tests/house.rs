@@ -27,6 +27,8 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-host" | "ntm-sdk" => |on| on == "ntm-abi" || on == "ntm-core",
         "ntm-lane" => |on| on == "ntm-core",
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
+        // A shared object that tests load.
+        "ntm-fault" => |on| ["ntm-core", "ntm-sdk", "ntm-transport-udp"].contains(&on),
         "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
         // What is tested is among what it stands on.
         "ntm-conformance" => |on| !["ntm", "ntm-bench", "ntm-model"].contains(&on),

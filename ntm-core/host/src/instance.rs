@@ -23,7 +23,7 @@ const DESTROY: Duration = Duration::from_secs(1);
 const THREADS: usize = 4;
 
 /// An instance of a plugin. Once it is broken it is never called again but to be
-/// destroyed, and if it hangs not even that.
+/// closed and destroyed; one that hangs is not destroyed either.
 pub(crate) struct Instance<T: Table> {
     pub(crate) table: T,
     handle: Owned,
@@ -31,16 +31,19 @@ pub(crate) struct Instance<T: Table> {
     calls: Calls,
     trouble: OnceLock<Trouble>,
     broken: watch::Sender<bool>,
-    on_broken: Box<dyn Fn() + Send + Sync>,
+    on_broken: Box<dyn Fn(&Trouble) + Send + Sync>,
     crew: Crew,
     /// One thread, for what has to keep its order: packets of those that do not own
     /// a lane, commits.
     pub(crate) post: Crew,
 }
 
-struct Trouble {
-    what: String,
-    hung: bool,
+/// Why an instance is not called any more.
+pub(crate) struct Trouble {
+    /// What it did, as messages say it behind its name.
+    pub(crate) what: String,
+    /// It keeps a thread.
+    pub(crate) hung: bool,
 }
 
 /// The plugin's own pointer.
@@ -74,7 +77,7 @@ impl<T: Table> Instance<T> {
         library: &'static Library,
         table: T,
         recipe: &Recipe,
-        on_broken: Box<dyn Fn() + Send + Sync>,
+        on_broken: Box<dyn Fn(&Trouble) + Send + Sync>,
     ) -> Result<Arc<Self>, PluginError> {
         let who = library.who();
         let recipe = recipe.clone();
@@ -193,6 +196,21 @@ impl<T: Table> Instance<T> {
         })
     }
 
+    /// Goes into the plugin on a thread for this alone, which is left alone where it
+    /// does not come back, however broken the instance is.
+    pub(crate) fn aside(
+        self: &Arc<Self>,
+        call: Call,
+        entry: impl FnOnce(&T, Handle) + Send + 'static,
+    ) {
+        let it = self.clone();
+        let thread = thread::Builder::new().name(thread_name(&self.who));
+        let started = thread.spawn(move || it.enter(call, entry));
+        if let Err(error) = started {
+            tracing::warn!(%error, "{} cannot be told to {}", self.who, call.name);
+        }
+    }
+
     fn push<R: Send + 'static>(
         self: &Arc<Self>,
         crew: &Crew,
@@ -236,17 +254,23 @@ impl<T: Table> Instance<T> {
     }
 
     pub(crate) fn break_with(&self, what: String, hung: bool) {
-        if self.trouble.set(Trouble { what, hung }).is_ok() {
-            let what = self.trouble.get().map_or("", |it| &it.what);
-            tracing::error!("{} {what}; it will not be called again", self.who);
+        if self.trouble.set(Trouble { what, hung }).is_ok()
+            && let Some(trouble) = self.trouble.get()
+        {
+            tracing::error!("{} {}; it will not be called again", self.who, trouble.what);
             self.broken.send_replace(true);
-            (self.on_broken)();
+            (self.on_broken)(trouble);
         }
     }
 
     /// Whether it may be called.
     pub(crate) fn well(&self) -> Result<(), PluginError> {
         if self.trouble.get().is_none() { Ok(()) } else { Err(self.trouble()) }
+    }
+
+    /// Whether it keeps a thread that does not come back.
+    pub(crate) fn is_hung(&self) -> bool {
+        self.trouble.get().is_some_and(|trouble| trouble.hung)
     }
 
     pub(crate) fn trouble(&self) -> PluginError {
@@ -268,7 +292,7 @@ impl<T: Table> Watch for Instance<T> {
 impl<T: Table> Drop for Instance<T> {
     fn drop(&mut self) {
         // Nobody is in a call, since every one holds the instance.
-        if self.trouble.get().is_some_and(|trouble| trouble.hung) {
+        if self.is_hung() {
             return;
         }
         let Some(destroy) = self.table.common().destroy else { return };

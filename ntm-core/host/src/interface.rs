@@ -108,7 +108,7 @@ impl Hooks<InterfaceTable> for Face {
         Ok(())
     }
 
-    fn went(&self) {
+    fn went(&self, _: &Arc<Instance<InterfaceTable>>) {
         self.gone.store(true, Ordering::Relaxed);
         for port in &self.ports {
             // The worker is to look, and finds that the lane is over.

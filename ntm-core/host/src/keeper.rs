@@ -1,19 +1,24 @@
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
 use ntm_core::plugin::{Fault, PluginError};
 
 use crate::crew::thread_name;
-use crate::instance::{Instance, Recipe};
+use crate::instance::{Instance, Recipe, Trouble};
 use crate::library::Library;
 use crate::table::Table;
 
 /// The first wait before another instance is opened, doubled each time,
 const AGAIN: Duration = Duration::from_millis(100);
-/// up to this.
+/// up to this;
 const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
+/// and the first again after an instance that was well for this long.
+const WELL: Duration = Duration::from_secs(1);
+/// Instances that do not come back, before no other is opened: each keeps its threads
+/// and memory, and a thread of the node perhaps.
+const HUNG_AT_MOST: u32 = 8;
 
 /// Keeps an instance, and puts another in its place when it is broken.
 pub(crate) struct Keeper<T: Table, H: Hooks<T>> {
@@ -21,7 +26,30 @@ pub(crate) struct Keeper<T: Table, H: Hooks<T>> {
     table: T,
     recipe: Recipe,
     current: ArcSwapOption<Instance<T>>,
+    course: Mutex<Course>,
     pub(crate) hooks: H,
+}
+
+/// How it went so far.
+#[derive(Default)]
+struct Course {
+    /// When the instance of the moment was opened.
+    opened: Option<Instant>,
+    /// What was waited last.
+    wait: Duration,
+    hung: u32,
+}
+
+impl Course {
+    /// How long to wait for another instance; `None` when there will be no other.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let lived = self.opened.take().map(|opened| now.saturating_duration_since(opened));
+        self.wait = match lived {
+            Some(lived) if lived >= WELL => AGAIN,
+            Some(_) | None => (2 * self.wait).clamp(AGAIN, AGAIN_AT_MOST),
+        };
+        (self.hung < HUNG_AT_MOST).then_some(self.wait)
+    }
 }
 
 /// What a kind does when instances come and go.
@@ -30,7 +58,7 @@ pub(crate) trait Hooks<T: Table>: Send + Sync + 'static {
     fn came(&self, instance: &Arc<Instance<T>>) -> Result<(), PluginError>;
 
     /// The instance is broken. Called by whoever noticed: must not block.
-    fn went(&self);
+    fn went(&self, instance: &Arc<Instance<T>>);
 
     /// Whether another instance could take its place.
     fn again(&self) -> bool {
@@ -45,8 +73,8 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
         hooks: H,
     ) -> Result<Arc<Self>, PluginError> {
         let table = library.table::<T>()?;
-        let current = ArcSwapOption::empty();
-        let keeper = Arc::new(Self { library, table, recipe, current, hooks });
+        let (current, course) = (ArcSwapOption::empty(), Mutex::default());
+        let keeper = Arc::new(Self { library, table, recipe, current, course, hooks });
         keeper.bring_up()?;
         Ok(keeper)
     }
@@ -69,31 +97,39 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
 
     fn bring_up(self: &Arc<Self>) -> Result<(), PluginError> {
         let keeper: Weak<Self> = Arc::downgrade(self);
-        let on_broken = Box::new(move || {
+        let on_broken = Box::new(move |trouble: &Trouble| {
             if let Some(keeper) = keeper.upgrade() {
-                keeper.lost();
+                keeper.lost(trouble);
             }
         });
         let instance = Instance::create(self.library, self.table, &self.recipe, on_broken)?;
         self.hooks.came(&instance)?;
+        self.course().opened = Some(Instant::now());
+        self.library.health.opened();
         self.current.store(Some(instance.clone()));
         // One that broke before it was known is still here.
         if let Err(error) = instance.well()
             && self.current.swap(None).is_some()
         {
-            self.hooks.went();
+            self.library.health.lost();
+            self.hooks.went(&instance);
             return Err(error);
         }
         Ok(())
     }
 
-    /// The instance of the moment is broken.
-    fn lost(self: &Arc<Self>) {
+    fn course(&self) -> std::sync::MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An instance is broken.
+    fn lost(self: &Arc<Self>, trouble: &Trouble) {
+        self.course().hung += u32::from(trouble.hung);
+        self.library.health.note(&trouble.what);
         // One that broke before it was known is seen to by who brought it up.
-        if self.current.swap(None).is_none() {
-            return;
-        }
-        self.hooks.went();
+        let Some(gone) = self.current.swap(None) else { return };
+        self.library.health.lost();
+        self.hooks.went(&gone);
         if !self.hooks.again() {
             return;
         }
@@ -106,17 +142,49 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
     }
 }
 
+impl<T: Table, H: Hooks<T>> Drop for Keeper<T, H> {
+    fn drop(&mut self) {
+        if self.current.load().is_some() {
+            self.library.health.lost();
+        }
+    }
+}
+
 /// Opens instances until one is well, or nobody wants one any more.
 fn again<T: Table, H: Hooks<T>>(keeper: &Weak<Keeper<T, H>>) {
-    let mut wait = AGAIN;
     loop {
+        let Some(kept) = keeper.upgrade() else { return };
+        let who = kept.library.who();
+        let Some(wait) = kept.course().wait(Instant::now()) else {
+            return tracing::error!(
+                "{who} did not come back {HUNG_AT_MOST} times; no other instance is opened, mend it \
+                 and restart the node"
+            );
+        };
+        drop(kept);
         thread::sleep(wait);
-        let Some(keeper) = keeper.upgrade() else { return };
-        let who = keeper.library.who();
-        match keeper.bring_up() {
+        let Some(kept) = keeper.upgrade() else { return };
+        match kept.bring_up() {
             Ok(()) => return tracing::info!("{who} works again: another instance was opened"),
             Err(error) => tracing::warn!(%error, "{who} could not be opened again"),
         }
-        wait = (2 * wait).min(AGAIN_AT_MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_breaks_at_once_waits_longer_and_longer_and_who_hangs_too_often_for_ever() {
+        let mut course = Course::default();
+        let now = Instant::now();
+        let waits: Vec<_> = (0..12).filter_map(|_| course.wait(now)).collect();
+        assert_eq!(waits[..3], [AGAIN, 2 * AGAIN, 4 * AGAIN]);
+        assert_eq!(waits[11], AGAIN_AT_MOST);
+        course.opened = Some(now);
+        assert_eq!(course.wait(now + WELL), Some(AGAIN));
+        course.hung = HUNG_AT_MOST;
+        assert_eq!(course.wait(now), None);
     }
 }

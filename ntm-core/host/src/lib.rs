@@ -19,6 +19,7 @@
 //! Read `inspect`, `library`, `instance`, `keeper`, then a file for each kind.
 
 mod crew;
+mod health;
 mod inspect;
 mod instance;
 mod interface;
@@ -41,6 +42,7 @@ use ntm_abi::Common;
 use ntm_core::plugin::{Fault, PluginError};
 use serde_json::Value;
 
+pub use health::Health;
 pub use inspect::{Kinds, Summary, inspect, read};
 pub use library::Library;
 pub use refusal::{Refusal, Why};

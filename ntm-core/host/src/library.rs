@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW};
 use ntm_abi::{Component, Entry, Error, HEADER_SIZE, Header, Plugin, status};
 
+use crate::health::Health;
 use crate::inspect::{Kinds, Summary, inspect};
 use crate::log;
 use crate::refusal::{Refusal, Why};
@@ -17,6 +18,8 @@ pub struct Library {
     path: PathBuf,
     summary: Summary,
     components: Vec<(u32, Pointer)>,
+    /// How its instances fare.
+    pub(crate) health: Health,
 }
 
 /// To a constant of the library.
@@ -54,7 +57,7 @@ impl Library {
             plugin = %summary.name, version = %summary.version, library = %path.display(),
             sdk = %summary.sdk, toolchain = %summary.toolchain, "plugin loaded"
         );
-        let library = Box::leak(Box::new(Self { path, summary, components }));
+        let library = Box::leak(Box::new(Self::new(path, summary, components)));
         all.push(library);
         Ok(library)
     }
@@ -73,7 +76,16 @@ impl Library {
         let summary =
             crate::inspect::linked(header).map_err(|why| Refusal::new(path, None, why))?;
         let components = components.iter().map(|it| (it.kind, Pointer(it.table))).collect();
-        Ok(Box::leak(Box::new(Self { path: path.to_owned(), summary, components })))
+        Ok(Box::leak(Box::new(Self::new(path.to_owned(), summary, components))))
+    }
+
+    fn new(path: PathBuf, summary: Summary, components: Vec<(u32, Pointer)>) -> Self {
+        Self { path, summary, components, health: Health::default() }
+    }
+
+    /// All that were loaded from files, in their order.
+    pub fn loaded() -> Vec<&'static Self> {
+        ALL.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its file.
@@ -84,6 +96,11 @@ impl Library {
     /// What it says of itself.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// How its instances fare.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Its name and file, as messages have it.

@@ -49,11 +49,19 @@ impl Log {
 
     fn line(&self, level: u32, target: &str, message: &str) {
         let lock = self.bucket.lock();
-        let said = lock.unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        let Some(suppressed) = said else { return };
+        let passage = lock.unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let plugin = self.plugin.as_str();
-        if suppressed > 0 {
-            tracing::warn!(target: TARGET, plugin, "{suppressed} lines of its log were too many");
+        match passage {
+            Passage::Free => {}
+            Passage::Behind(lost) => {
+                tracing::warn!(target: TARGET, plugin, "{lost} lines of its log were too many");
+            }
+            Passage::Ends => {
+                return tracing::warn!(
+                    target: TARGET, plugin, "it logs too much: only {RATE} lines a second are kept"
+                );
+            }
+            Passage::None => return,
         }
         let printable = |c: char| if c.is_control() { ' ' } else { c };
         let message: String = message.chars().take(LONGEST).map(printable).collect();
@@ -71,9 +79,19 @@ impl Log {
 /// What a filter names to hear plugins.
 const TARGET: &str = "ntm::plugin";
 
+/// Whether a line may pass.
+#[derive(Debug, PartialEq, Eq)]
+enum Passage {
+    Free,
+    /// Yes, behind so many that did not.
+    Behind(u64),
+    /// No, and it is the first.
+    Ends,
+    None,
+}
+
 impl Bucket {
-    /// Whether a line may pass, and how many did not before it.
-    fn take(&mut self, now: Instant) -> Option<u64> {
+    fn take(&mut self, now: Instant) -> Passage {
         let seconds = now.saturating_duration_since(self.filled).as_secs();
         if let Ok(seconds) = u32::try_from(seconds)
             && seconds > 0
@@ -83,10 +101,13 @@ impl Bucket {
         }
         if self.left == 0 {
             self.suppressed += 1;
-            return None;
+            return if self.suppressed == 1 { Passage::Ends } else { Passage::None };
         }
         self.left -= 1;
-        Some(std::mem::take(&mut self.suppressed))
+        match std::mem::take(&mut self.suppressed) {
+            0 => Passage::Free,
+            lost => Passage::Behind(lost),
+        }
     }
 }
 
@@ -119,10 +140,15 @@ mod tests {
     fn a_flood_is_cut_off_and_counted() {
         let start = Instant::now();
         let mut bucket = Bucket { left: BURST, filled: start, suppressed: 0 };
-        let passed = (0..10_000).filter(|_| bucket.take(start).is_some()).count();
-        assert_eq!(passed, BURST as usize);
+        let passed = (0..10_000).map(|_| bucket.take(start));
+        let [mut free, mut ends] = [0, 0];
+        for passage in passed {
+            free += u32::from(passage == Passage::Free);
+            ends += u32::from(passage == Passage::Ends);
+        }
+        assert_eq!((free, ends), (BURST, 1), "the end is told once");
         let later = start + Duration::from_secs(1);
-        assert_eq!(bucket.take(later), Some(10_000 - u64::from(BURST)));
-        assert_eq!(bucket.take(later), Some(0));
+        assert_eq!(bucket.take(later), Passage::Behind(10_000 - u64::from(BURST)));
+        assert_eq!(bucket.take(later), Passage::Free);
     }
 }

@@ -21,7 +21,7 @@ impl Hooks<RegistryTable> for Nothing {
         Ok(())
     }
 
-    fn went(&self) {}
+    fn went(&self, _: &Arc<Instance<RegistryTable>>) {}
 }
 
 impl Library {

@@ -92,8 +92,16 @@ impl Hooks<TransportTable> for Face {
         Ok(())
     }
 
-    fn went(&self) {
+    fn went(&self, instance: &Arc<Instance<TransportTable>>) {
         self.ports.iter().for_each(Port::unplug);
+        // Or the next one could find its address taken: one that hangs is not destroyed,
+        // and not every destruction comes to its end.
+        instance.aside(Call::slow("close"), |table, handle| {
+            if let Some(close) = table.close {
+                // SAFETY: the plugin's own handle.
+                unsafe { close(handle) };
+            }
+        });
     }
 }
 

@@ -23,7 +23,7 @@ impl Hooks<TraversalTable> for Nothing {
         Ok(())
     }
 
-    fn went(&self) {}
+    fn went(&self, _: &Arc<Instance<TraversalTable>>) {}
 }
 
 impl Library {

@@ -67,7 +67,7 @@ impl Hooks<VipTable> for Book {
         })?
     }
 
-    fn went(&self) {}
+    fn went(&self, _: &Arc<Instance<VipTable>>) {}
 }
 
 fn ranges(

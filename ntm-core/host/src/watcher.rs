@@ -72,6 +72,13 @@ impl Library {
     }
 }
 
+impl News {
+    /// Ends the thread that waits for the instance of the moment.
+    fn end(&self) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 impl Hooks<WatcherTable> for News {
     fn came(&self, instance: &Arc<Instance<WatcherTable>>) -> Result<(), PluginError> {
         let limit = Duration::from_secs(2);
@@ -96,8 +103,8 @@ impl Hooks<WatcherTable> for News {
         Ok(())
     }
 
-    fn went(&self) {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn went(&self, _: &Arc<Instance<WatcherTable>>) {
+        self.end();
     }
 }
 
@@ -246,6 +253,6 @@ impl DynWatcher {
 impl Drop for DynWatcher {
     fn drop(&mut self) {
         // The thread that waits for news holds the instance.
-        self.0.hooks.went();
+        self.0.hooks.end();
     }
 }

@@ -89,6 +89,15 @@ pub(super) fn status(node: &Value) {
     if !interface.is_null() {
         plugin(format!("interface {}", text(&interface["name"])), &interface["facts"]);
     }
+    for library in list(&node["plugins"]) {
+        let (name, file) = (text(&library["name"]), text(&library["file"]));
+        let now = if library["working"] == 0 { "does not work" } else { "works" };
+        let before = match library["broken"].as_u64() {
+            Some(0) | None => String::new(),
+            Some(broken) => format!("; broke {broken} times, last: {}", text(&library["last"])),
+        };
+        say(format!("plugin {name} ({file}): {now}{before}"));
+    }
 }
 
 /// What a plugin says of itself.

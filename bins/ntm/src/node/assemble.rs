@@ -1,6 +1,5 @@
 //! From a configuration to a node.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +21,13 @@ use super::handover::Handovers;
 use super::machines::Machines;
 use super::peers::PeersFile;
 use super::run::Waiting;
+use super::workers::{Work, Workers};
 use crate::clock;
 use crate::config::{Cipher, DscpMode, HandoverMode, Loaded, Role, read_key};
 use crate::error::StartError;
 use crate::plugins::Choice;
 use crate::seed::random_seed;
-use crate::worker::{Lanes, Mailbox, Worker};
+use crate::worker::Mailbox;
 
 /// Checks everything that can be checked without opening anything.
 ///
@@ -178,14 +178,17 @@ impl Node {
             DscpMode::Copy => Dscp::Copy,
         };
         let lanes: Vec<_> = transports.iter().map(|(_, transport)| transport.lanes()).collect();
-        let workers = (0..workers)
-            .map(|at| {
-                let lanes = Lanes::new(at, interface.as_deref(), &lanes);
-                let (tunnels, forwarder) = (table.reader(), forwards.reader());
-                let (mailbox, rng) = (mailbox.clone(), rng.split());
-                Worker::start(at, lanes, tunnels, forwarder, dscp, mailbox, rng)
-            })
-            .collect::<io::Result<Vec<_>>>()
+        let work = Work {
+            interface: interface.as_deref(),
+            lanes: &lanes,
+            table: &table,
+            forwards: &forwards,
+            mailbox: &mailbox,
+        };
+        let count = workers;
+        let mut workers = Workers::new(dscp, rng.split());
+        workers
+            .start(count, work)
             .map_err(|error| StartError::io("start a packet worker", &error))?;
         let (questions, answers) =
             Questions::new(coordinator_plugins, PeersFile::new(&config.node.peers));

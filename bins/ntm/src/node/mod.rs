@@ -22,6 +22,7 @@ mod sleep;
 mod status;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::sync::Arc;
 
@@ -36,17 +37,18 @@ use effects::{Answer, Questions};
 use handover::Handovers;
 use machines::Machines;
 use run::Waiting;
+use workers::Workers;
 
 use crate::config::Place;
-use crate::worker::{self, Mailbox};
+use crate::worker::Mailbox;
 
 pub use assemble::check;
 pub use control::{Request, Response, ask};
 pub use handover::{MoveReport, NodePhases, PacketReport, TunnelMove, WayReport};
 pub use log::SIGNAL;
 pub use status::{
-    CoordinatorReport, Drops, MemberReport, NodeStatus, PathReport, PluginFacts, PresenceReport,
-    RelayReport, TerminalReport, TrafficReport, TunnelReport,
+    CoordinatorReport, Drops, LibraryReport, MemberReport, NodeStatus, PathReport, PluginFacts,
+    PresenceReport, RelayReport, TerminalReport, TrafficReport, TunnelReport,
 };
 
 /// A node that has everything it needs and has not begun.
@@ -61,7 +63,7 @@ pub struct Node {
     mtu: u16,
     watcher: Box<dyn Watcher>,
     mailbox: Arc<Mailbox>,
-    workers: Vec<worker::Handle>,
+    workers: Workers,
     questions: Questions,
     answers: mpsc::UnboundedReceiver<Answer>,
     server: Option<Server>,

@@ -31,7 +31,7 @@ use super::{Node, log, nat64};
 use crate::clock;
 use crate::config::Problem;
 use crate::error::{Exit, StartError};
-use crate::worker::{self, Broken, Delivery};
+use crate::worker::{Broken, Delivery};
 
 /// DHCP clients add an address and its route in two steps: after an event, look
 /// again this much later.
@@ -69,7 +69,7 @@ pub(crate) struct Waiting {
     /// What was told last of networks here.
     overlap: Option<Overlap>,
     /// Why the node has to stop.
-    fatal: Option<StartError>,
+    pub(super) fatal: Option<StartError>,
 }
 
 impl Node {
@@ -94,6 +94,7 @@ impl Node {
                         self.woke(slept).await;
                     }
                     self.look_after_transports(clock::now()).await;
+                    self.look_after_workers();
                     asleep.expect(clock::now() + next);
                     tick.set(sleep(next));
                 }
@@ -307,7 +308,7 @@ impl Node {
             }
         }
         if tables_changed {
-            self.workers.iter().for_each(worker::Handle::wake);
+            self.workers.wake();
         }
     }
 
@@ -581,7 +582,7 @@ impl Node {
             }
         }
         // Nobody reads what is about to be closed.
-        self.workers.clear();
+        self.workers.end();
         if let Some(interface) = &self.interface {
             interface.close().await;
         }

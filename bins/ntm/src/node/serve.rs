@@ -104,6 +104,7 @@ impl Node {
                 listens: Vec::new(),
                 facts: facts(interface.facts()),
             }),
+            plugins: status::LibraryReport::all(),
             dropped: stats.into(),
         }
     }

@@ -10,6 +10,7 @@ use ntm_core::plugin::{MemberRole, MemberRoles};
 use ntm_core::relay::RelayStatus;
 use ntm_core::terminal::{TerminalStatus, TunnelState, Way};
 use ntm_core::tunnel::Traffic;
+use ntm_host::Library;
 use serde::Serialize;
 
 use super::handover::MoveReport;
@@ -34,6 +35,8 @@ pub struct NodeStatus {
     pub transports: Vec<PluginFacts>,
     /// Its virtual interface.
     pub interface: Option<PluginFacts>,
+    /// The libraries that it has loaded.
+    pub plugins: Vec<LibraryReport>,
     /// What was dropped so far, by reason.
     pub dropped: Drops,
 }
@@ -48,6 +51,42 @@ pub struct PluginFacts {
     pub listens: Vec<SocketAddr>,
     /// What it says of itself.
     pub facts: std::collections::BTreeMap<String, String>,
+}
+
+/// A library with a plugin.
+#[derive(Clone, Debug, Serialize)]
+pub struct LibraryReport {
+    /// What its author calls it.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What is in it.
+    pub kinds: Vec<&'static str>,
+    /// The file.
+    pub file: String,
+    /// Instances in use; none while another is being opened in the place of one that
+    /// broke.
+    pub working: u64,
+    /// Instances that broke so far.
+    pub broken: u64,
+    /// What the last of these did.
+    pub last: Option<String>,
+}
+
+impl LibraryReport {
+    /// Of all libraries.
+    pub(super) fn all() -> Vec<Self> {
+        let report = |library: &Library| Self {
+            name: library.summary().name.clone(),
+            version: library.summary().version.clone(),
+            kinds: library.summary().kinds.names().collect(),
+            file: library.path().display().to_string(),
+            working: library.health().working(),
+            broken: library.health().broken(),
+            last: library.health().last(),
+        };
+        Library::loaded().into_iter().map(report).collect()
+    }
 }
 
 /// A terminal.

@@ -17,7 +17,7 @@ use ntm_core::plugin::{
 };
 use ntm_core::relay::ForwardTable;
 use ntm_core::terminal::{Cause, Mode, Phase, Terminal, TerminalConfig, TerminalEvent};
-use ntm_core::tunnel::Table;
+use ntm_core::tunnel::{Dscp, Table};
 use ntm_core::{Rng, machine};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -29,6 +29,7 @@ use super::handover::Handovers;
 use super::machines::{Asker, Machines};
 use super::peers::PeersFile;
 use super::run::{Turn, Waiting};
+use super::workers::Workers;
 use crate::clock;
 use crate::config::Place;
 use crate::worker::Mailbox;
@@ -173,7 +174,7 @@ fn node(watcher: impl Watcher + 'static) -> Node {
         mtu: 1400,
         watcher: Box::new(watcher),
         mailbox: Arc::new(Mailbox::new(1, &mut rng)),
-        workers: Vec::new(),
+        workers: Workers::new(Dscp::Clear, Rng::from_seed([9; 32])),
         questions,
         answers,
         server: None,

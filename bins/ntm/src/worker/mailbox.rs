@@ -26,6 +26,8 @@ pub(crate) struct Mailbox {
     sessions: RwLock<HashSet<[u8; 16], KeyedHash>>,
     /// One for each worker.
     stats: Box<[Mutex<Stats>]>,
+    /// What workers had counted that were given up.
+    past: Mutex<Stats>,
     /// Datagrams or runs that each transport has received.
     heard: [AtomicU64; MOST_TRANSPORTS],
     notify: Notify,
@@ -108,6 +110,7 @@ impl Mailbox {
             letters: Mutex::default(),
             sessions: RwLock::new(HashSet::with_hasher(KeyedHash::new(rng))),
             stats: (0..workers).map(|_| Mutex::default()).collect(),
+            past: Mutex::default(),
             heard: Default::default(),
             notify: Notify::new(),
         }
@@ -187,6 +190,13 @@ impl Mailbox {
         *self.stats[at].lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
+    /// Worker number `at` is given up; another one counts from zero.
+    pub(crate) fn retire(&self, at: usize) {
+        let counted =
+            std::mem::take(&mut *self.stats[at].lock().unwrap_or_else(PoisonError::into_inner));
+        *self.past.lock().unwrap_or_else(PoisonError::into_inner) += counted;
+    }
+
     /// A transport has received something.
     pub(super) fn hear(&self, transport: usize, count: usize) {
         if let Some(heard) = self.heard.get(transport) {
@@ -201,7 +211,8 @@ impl Mailbox {
 
     /// What workers have counted.
     pub(crate) fn stats(&self) -> Stats {
-        let mut all = Stats { control_drops: self.letters().dropped, ..Stats::default() };
+        let mut all = *self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        all.control_drops = self.letters().dropped;
         for stats in &self.stats {
             all += *stats.lock().unwrap_or_else(PoisonError::into_inner);
         }

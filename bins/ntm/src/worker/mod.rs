@@ -7,6 +7,7 @@
 //! task through the [`Mailbox`].
 
 mod applications;
+mod beat;
 mod inward;
 mod mailbox;
 mod outgoing;
@@ -19,17 +20,18 @@ pub(crate) use wake::{Waker, wake_up};
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ntm_core::Rng;
 use ntm_core::plugin::{Interface, Lane, Offload};
 use ntm_core::relay::Forwarder;
 use ntm_core::tunnel::{Batch, Carrier, Dscp, TableReader};
+use ntm_core::{Rng, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use beat::{Beat, Pulse};
 use inward::Inward;
 use pool::Queue;
 use receive::Received;
@@ -46,6 +48,10 @@ pub(crate) const MOST_TRANSPORTS: usize = 14;
 
 /// While packets wait for a path, look after them this often.
 const HOLD_CHECK: Duration = Duration::from_millis(20);
+
+/// A worker that is told to end is waited for this long, and then left alone: it
+/// may be in a lane that does not come back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a worker works on.
 pub(crate) struct Lanes {
@@ -94,6 +100,7 @@ pub(crate) struct Worker {
     mailbox: Arc<Mailbox>,
     wakeup: Wakeup,
     stop: Arc<AtomicBool>,
+    beat: Beat,
     /// Lanes that are not read, one bit each as in [`Worker::wait`]: broken for
     /// good, or another worker's.
     unread: u64,
@@ -111,6 +118,8 @@ pub(crate) struct Worker {
 struct Watched {
     mailbox: Arc<Mailbox>,
     stop: Arc<AtomicBool>,
+    /// Closed with it, so that one can wait for the end.
+    _end: mpsc::SyncSender<()>,
 }
 
 impl Drop for Watched {
@@ -126,6 +135,8 @@ pub(crate) struct Handle {
     waker: Waker,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    end: mpsc::Receiver<()>,
+    pulse: Pulse,
 }
 
 impl Worker {
@@ -141,6 +152,8 @@ impl Worker {
     ) -> io::Result<Handle> {
         let (waker, wakeup) = wake_up()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let (beat, pulse) = beat::pair();
+        let (_end, end) = mpsc::sync_channel(0);
         let worker = Self {
             number,
             unread: lanes.borrowed,
@@ -151,22 +164,23 @@ impl Worker {
             mailbox,
             wakeup,
             stop: stop.clone(),
+            beat,
             received: Received::new(),
             queue: Queue::new(BUFFERS, &mut rng),
             batch: Batch::default(),
             stats: WorkerStats::default(),
         };
         let thread = std::thread::Builder::new().name("ntm-worker".into());
-        let watched = Watched { mailbox: worker.mailbox.clone(), stop: stop.clone() };
+        let watched = Watched { mailbox: worker.mailbox.clone(), stop: stop.clone(), _end };
         let thread = thread.spawn(move || {
             let _watched = watched;
             worker.run();
         })?;
-        Ok(Handle { waker, stop, thread: Some(thread) })
+        Ok(Handle { waker, stop, thread: Some(thread), end, pulse })
     }
 
     fn run(mut self) {
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.is_stopped() {
             let ready = match self.wait() {
                 Ok(ready) => ready,
                 Err(error) => {
@@ -174,20 +188,13 @@ impl Worker {
                     return;
                 }
             };
+            self.beat.begin();
             self.wakeup.clear();
-            for at in 0..self.lanes.transports.len() {
-                if ready & 1 << at != 0 {
-                    self.receive(at);
-                }
+            self.work(ready);
+            self.beat.end();
+            if self.is_stopped() {
+                return;
             }
-            if let Some(interface) = &self.lanes.interface {
-                self.stats.interface_drops += self.inward.deliver(&**interface);
-            }
-            let readable = ready & INTERFACE != 0;
-            if readable || !self.queue.is_empty() {
-                self.take_from_applications(readable);
-            }
-            self.release();
             let stats = Stats {
                 worker: self.stats,
                 dropped: self.carrier.dropped(),
@@ -197,6 +204,28 @@ impl Worker {
             };
             self.mailbox.publish(self.number, stats);
         }
+    }
+
+    /// Moves what is there. Whoever has been kept in a lane for so long that another
+    /// worker took over reads no lane any more.
+    fn work(&mut self, ready: u64) {
+        for at in 0..self.lanes.transports.len() {
+            if ready & 1 << at != 0 && !self.is_stopped() {
+                self.receive(at);
+            }
+        }
+        if let Some(interface) = &self.lanes.interface {
+            self.stats.interface_drops += self.inward.deliver(&**interface);
+        }
+        let readable = ready & INTERFACE != 0 && !self.is_stopped();
+        if readable || !self.queue.is_empty() {
+            self.take_from_applications(readable);
+        }
+        self.release();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
     }
 
     /// Waits until something can be done; one bit for each transport lane, and
@@ -242,15 +271,27 @@ impl Handle {
     pub(crate) fn wake(&self) {
         self.waker.wake();
     }
+
+    /// Whether it has been in a lane for so long that it will not come back. To be
+    /// asked again and again, with the time that the machine was awake.
+    pub(crate) fn is_stuck(&mut self, awake: Time) -> bool {
+        self.pulse.is_stuck(awake)
+    }
+
+    /// Leaves it alone: when it comes back it ends by itself.
+    pub(crate) fn abandon(mut self) {
+        self.thread = None;
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.waker.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        if self.end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::error!("a packet worker does not come back; it is left alone");
+        } else if thread.join().is_err() {
             tracing::error!("a packet worker has panicked");
         }
     }

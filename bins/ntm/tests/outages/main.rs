@@ -1,11 +1,16 @@
-//! What still works when a coordinator or a relay is killed or UDP is blocked: whole nodes on real
-//! kernels, with a checksummed download across each outage.
+//! What still works when a coordinator or a relay is killed, UDP is blocked or a plugin is
+//! broken: whole nodes on real kernels, with a checksummed download across each outage.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 #[cfg(target_os = "linux")]
 mod coordinator;
 #[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod relay;
+#[cfg(target_os = "linux")]
+#[path = "../shared_object/mod.rs"]
+mod shared_object;
 #[cfg(target_os = "linux")]
 mod stage;
 #[cfg(target_os = "linux")]
@@ -38,6 +43,8 @@ fn main() -> std::process::ExitCode {
         trial("h14_another_relay_takes_over", relay::killed_with_another_left),
         trial("a_direct_pair_goes_on_by_quic_and_back", transport::blocked_for_a_direct_pair),
         trial("a_relayed_pair_goes_on_by_quic", transport::blocked_for_a_relayed_pair),
+        trial("a_transport_that_does_wrong_takes_no_node_down", faults::one_after_the_other),
+        trial("another_transport_takes_over_from_one_that_hangs", faults::hung_beside_quic),
         trial("who_never_had_udp_finds_everybody", transport::blocked_from_the_start),
     ];
     run(&arguments, trials).exit_code()

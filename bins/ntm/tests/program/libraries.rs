@@ -2,9 +2,7 @@
 //! one, and which there are.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ntm_lab::Family;
 use ntm_lab::scenario::until;
@@ -12,6 +10,7 @@ use ntm_lab::traffic::Download;
 use serde_json::Value;
 
 use crate::domain::World;
+use crate::shared_object::shared_object;
 use crate::stage::{LIMIT, Stage};
 
 ntm_lab::trials![
@@ -22,22 +21,9 @@ ntm_lab::trials![
     plugins_describe_their_configuration
 ];
 
-/// The shared object of a built-in plugin, in a folder that nobody else may write.
+/// The shared object of a built-in plugin.
 fn library(plugin: &str, folder: &Path) -> PathBuf {
-    let package = format!("ntm-{plugin}-dyn");
-    // target/debug/deps/test
-    let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().nth(3).unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--offline", "-p", &package, "--target-dir"]).arg(target);
-    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    let name = format!("lib{}.so", package.replace('-', "_"));
-    fs::create_dir_all(folder).unwrap();
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let to = folder.join(&name);
-    fs::copy(target.join("debug").join(name), &to).unwrap();
-    fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
-    to
+    shared_object(&format!("ntm-{plugin}-dyn"), folder)
 }
 
 fn a_domain_whose_plugins_are_libraries_moves_under_the_same_path_id() {
