@@ -105,6 +105,11 @@ sanitize:
 conformance *arguments:
     cargo run --quiet --locked -p ntm-conformance -- {{arguments}}
 
+# Builds anew the library that later hosts have to load (ntm-core/host/tests/fixture). Once ABI 1.0 is released, never again.
+fixture:
+    cd ntm-core/host/tests/fixture && gcc -std=gnu11 -Wall -Wextra -Werror -Os -shared -fPIC -fvisibility=hidden \
+        -I ../../../abi/include -s -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--build-id=none plugin.c -o x86_64-linux.so
+
 # The paper's measurement, in both modes, with figures for docs/BENCHMARKS.md.
 paper moves="50" rtt="10":
     cargo build --release
