@@ -70,6 +70,11 @@ plugin-matrix *toolchains="1.90 stable beta nightly":
     done
     NTM_MATRIX="$libraries" cargo test -p ntm-host --locked --test compilers -- --include-ignored --nocapture
 
+# Plugins that each break one promise, linked and in libraries: which promise finds them.
+faulty *options:
+    cargo build --locked -p ntm-faulty-vip-dyn
+    cargo run --locked -p ntm-faulty -- --libraries "${CARGO_TARGET_DIR:-target}/debug" {{options}}
+
 # Every interleaving of the tunnel table's publication.
 loom:
     RUSTFLAGS="--cfg ntm_loom" CARGO_TARGET_DIR=target/loom cargo test -p ntm-core --lib --release --locked tunnel::loom

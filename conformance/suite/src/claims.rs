@@ -104,6 +104,15 @@ impl Claims {
         Self { config, more: Vec::new(), ..self }
     }
 
+    /// The same with this key in every configuration.
+    #[must_use]
+    pub fn with_key(mut self, key: &str, value: &Value) -> Self {
+        for config in std::iter::once(&mut self.config).chain(&mut self.more) {
+            config[key] = value.clone();
+        }
+        self
+    }
+
     /// The same, where this is claimed or not, whatever it was before.
     #[must_use]
     pub fn with(self, capability: &str, claimed: bool) -> Self {

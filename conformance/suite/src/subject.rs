@@ -141,6 +141,12 @@ impl Subject {
         &self.claims
     }
 
+    /// The same, with other claims.
+    #[must_use]
+    pub fn with_claims(self, claims: Claims) -> Self {
+        Self { claims, ..self }
+    }
+
     /// The same with another configuration.
     #[must_use]
     pub fn with_config(mut self, config: Value) -> Self {
