@@ -16,10 +16,14 @@ use crate::wire::{
     RouteDirection, Signal, SignalBody, Target,
 };
 
-/// Directions under way at once.
+/// Directions under way or remembered at once.
 const MOST_EXCHANGES: usize = 65_536;
 /// Of these, begun by one node.
-const MOST_OF_ONE: usize = 64;
+const MOST_OF_ONE: usize = 1024;
+/// Of these, those that the other end has not acknowledged.
+const MOST_UNDER_WAY: usize = 64;
+/// Of one pair.
+const MOST_OF_PAIR: usize = 64;
 /// Copies of a direction before its receiver counts as absent, which the asker
 /// hears while it still asks: 8 s.
 const MOST_COPIES: u32 = 5;
@@ -117,8 +121,13 @@ impl Coordinator {
         if self.members.presence(terminal(target.key)).is_none() {
             return Err(Refusal::Absent);
         }
-        let of_one = self.directions.exchanges.of_initiator(station.key).count();
-        if of_one >= MOST_OF_ONE || self.directions.exchanges.len() >= MOST_EXCHANGES {
+        let exchanges = &self.directions.exchanges;
+        let begun = exchanges.begun_by(&station.key);
+        if begun.under_way >= MOST_UNDER_WAY
+            || begun.all >= MOST_OF_ONE
+            || exchanges.of_path(path).count() >= MOST_OF_PAIR
+            || exchanges.len() >= MOST_EXCHANGES
+        {
             return Err(Refusal::Busy);
         }
         Ok((path, target.key))

@@ -59,9 +59,19 @@ impl Exchange {
 pub(super) struct Exchanges {
     by_id: BTreeMap<ExchangeId, Exchange>,
     of_path: BTreeSet<(PathId, ExchangeId)>,
-    of_initiator: BTreeSet<(PublicKey, ExchangeId)>,
+    by_initiator: BTreeMap<PublicKey, Begun>,
+    by_request: BTreeMap<(PublicKey, RequestId), ExchangeId>,
     by_end: BTreeSet<(Time, ExchangeId)>,
     next: u64,
+}
+
+/// How many one node has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Begun {
+    /// Of which the other end has not acknowledged.
+    pub(super) under_way: usize,
+    /// Under way, or answered and remembered.
+    pub(super) all: usize,
 }
 
 impl Exchanges {
@@ -80,22 +90,26 @@ impl Exchanges {
         ids.filter_map(|id| Some((id, self.by_id.get(&id)?)))
     }
 
-    /// Those that a node asked for, the oldest first.
-    pub(super) fn of_initiator(&self, key: PublicKey) -> impl Iterator<Item = &Exchange> {
-        let range = (key, ExchangeId::FIRST)..=(key, ExchangeId::LAST);
-        self.of_initiator.range(range).filter_map(|(_, id)| self.by_id.get(id))
+    /// How many a node has begun.
+    pub(super) fn begun_by(&self, key: &PublicKey) -> Begun {
+        self.by_initiator.get(key).copied().unwrap_or_default()
     }
 
     /// The one that answers this request of this node.
     pub(super) fn answering(&self, key: PublicKey, request: RequestId) -> Option<&Exchange> {
-        self.of_initiator(key).find(|exchange| exchange.answers == Some(request))
+        self.by_id.get(self.by_request.get(&(key, request))?)
     }
 
     pub(super) fn add(&mut self, exchange: Exchange) -> ExchangeId {
         let id = ExchangeId(self.next);
         self.next += 1;
         self.of_path.insert((exchange.path, id));
-        self.of_initiator.insert((exchange.initiator, id));
+        let begun = self.by_initiator.entry(exchange.initiator).or_default();
+        begun.all += 1;
+        begun.under_way += usize::from(exchange.answered.is_none());
+        if let Some(request) = exchange.answers {
+            self.by_request.insert((exchange.initiator, request), id);
+        }
         self.by_end.insert((exchange.over_at(), id));
         self.by_id.insert(id, exchange);
         id
@@ -104,7 +118,16 @@ impl Exchanges {
     pub(super) fn remove(&mut self, id: ExchangeId) -> Option<Exchange> {
         let exchange = self.by_id.remove(&id)?;
         self.of_path.remove(&(exchange.path, id));
-        self.of_initiator.remove(&(exchange.initiator, id));
+        if let Some(begun) = self.by_initiator.get_mut(&exchange.initiator) {
+            begun.all -= 1;
+            begun.under_way -= usize::from(exchange.answered.is_none());
+            if begun.all == 0 {
+                self.by_initiator.remove(&exchange.initiator);
+            }
+        }
+        if let Some(request) = exchange.answers {
+            self.by_request.remove(&(exchange.initiator, request));
+        }
         self.by_end.remove(&(exchange.over_at(), id));
         Some(exchange)
     }
@@ -120,6 +143,11 @@ impl Exchanges {
     pub(super) fn answered(&mut self, now: Time, id: ExchangeId) -> Option<&Exchange> {
         let exchange = self.by_id.get_mut(&id)?;
         self.by_end.remove(&(exchange.over_at(), id));
+        if exchange.answered.is_none()
+            && let Some(begun) = self.by_initiator.get_mut(&exchange.initiator)
+        {
+            begun.under_way -= 1;
+        }
         exchange.answered = Some(now);
         self.by_end.insert((exchange.over_at(), id));
         Some(exchange)

@@ -239,26 +239,45 @@ fn a_registration_ends_with_its_lifetime() {
     assert_eq!(liar.is_refused(&sent), Some(Refusal::Absent));
 }
 
-#[test]
-fn one_member_has_few_directions_under_way() {
-    let mut world = World::new();
-    let [mut liar, mut mn, _] = three(&mut world);
-    let mut asked = 0;
-    let refused = loop {
-        let sent = world.says(&mut liar, asks(Target::Name(mn.name.clone()), None));
+/// Asks for these in turn, each of which acknowledges if told to, until the coordinator
+/// has enough of it; how often it was asked before.
+fn asked_until_busy(
+    world: &mut World,
+    asker: &mut Peer,
+    others: &mut [Peer],
+    acknowledge: bool,
+) -> usize {
+    for asked in 0..4096 {
+        let other = asked % others.len();
+        let sent = world.says(asker, asks(Target::Name(others[other].name.clone()), None));
         if let Some([Signal { body: SignalBody::Refusal(refusal), .. }]) =
-            liar.hears(&sent).first_chunk()
+            asker.hears(&sent).first_chunk()
         {
-            break *refusal;
+            assert_eq!(*refusal, Refusal::Busy);
+            return asked;
         }
-        for (id, _) in directions(&mn.hears(&sent)) {
-            let ack = mn.seals_as(id, SignalBody::Ack);
-            world.arrives(mn.addr, &ack);
+        for (id, _) in directions(&others[other].hears(&sent)).into_iter().filter(|_| acknowledge) {
+            let ack = others[other].seals_as(id, SignalBody::Ack);
+            world.arrives(others[other].addr, &ack);
         }
-        asked += 1;
-        assert!(asked < 1000, "there is no limit");
-    };
-    assert_eq!((refused, asked), (Refusal::Busy, 64));
+    }
+    panic!("there is no limit");
+}
+
+#[test]
+fn one_member_has_few_directions_under_way_and_for_one_other_but_many_in_all() {
+    for (count, acknowledge, limit) in [(1, true, 64), (100, false, 64), (100, true, 1024)] {
+        let mut world = World::new();
+        let mut liar = world.terminal("liar.example", 166);
+        let mut others: Vec<_> =
+            (0..count).map(|n| world.terminal(&format!("n{n}.example"), n)).collect();
+        let asked = asked_until_busy(&mut world, &mut liar, &mut others, acknowledge);
+        assert_eq!(asked, limit, "{count} others that acknowledge: {acknowledge}");
+        // What is remembered is forgotten, and then there is room again.
+        world.waits(Duration::from_secs(11));
+        let asked = asked_until_busy(&mut world, &mut liar, &mut others, acknowledge);
+        assert!(asked > 0);
+    }
 }
 
 #[test]
