@@ -7,6 +7,8 @@ mod bed;
 #[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
+mod crowd;
+#[cfg(target_os = "linux")]
 mod handover;
 #[cfg(target_os = "linux")]
 mod measure;

@@ -37,5 +37,5 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
     for end in ends {
         dress(end.machine, "bench", end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None, crowd: None })
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use ntm_lab::{Error, Netns, Process, Result};
 
 use crate::bed::{Bed, Way, doing, finish, program};
+use crate::crowd::Crowd;
 use crate::measure::echo;
 
 /// Something that packets can be sent through.
@@ -56,6 +57,9 @@ pub(crate) struct Running {
     pub(crate) others: Vec<Process>,
     /// Where left and right can be asked how they are: nodes of ours alone.
     pub(crate) sockets: Option<[PathBuf; 2]>,
+    /// With whom left has tunnels besides.
+    #[expect(dead_code, reason = "it is there until this is dropped")]
+    crowd: Option<Crowd>,
 }
 
 /// What stands at the hub besides, where a tunnel has such a thing.
@@ -67,6 +71,9 @@ const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 /// How long a tunnel may take until the first packet goes through.
 const START: Duration = Duration::from_secs(20);
 
+/// Others that a node of many tunnels has one with.
+const CROWD: usize = 1000;
+
 /// `ntm` as it is.
 pub(crate) const NTM: Tunnel = Tunnel {
     name: "ntm",
@@ -76,7 +83,7 @@ pub(crate) const NTM: Tunnel = Tunnel {
 };
 
 /// All that can be measured, in the order of the tables.
-pub(crate) const ALL: [Tunnel; 9] = [
+pub(crate) const ALL: [Tunnel; 10] = [
     Tunnel { name: "none", what: "no tunnel", version: None, start: none },
     NTM,
     Tunnel {
@@ -87,6 +94,12 @@ pub(crate) const ALL: [Tunnel; 9] = [
             let cipher = "[tunnel]\nciphers = [\"chacha20-poly1305\"]\n";
             ntm::start(context, &context.programs.ntm, cipher)
         },
+    },
+    Tunnel {
+        name: "ntm-crowd",
+        what: "one end has 1,000 other tunnels besides",
+        version: None,
+        start: |context| ntm::start_among(context, &context.programs.ntm, "", CROWD),
     },
     Tunnel {
         name: "ntm-null",
@@ -272,5 +285,5 @@ fn none(context: &Context<'_>) -> Result<Running> {
         return Err(Error::Wrong("the ends cannot reach each other".into()));
     }
     let (left, right) = (context.bed.left_address, context.bed.right_address);
-    Ok(Running { left, right, path: Vec::new(), others: Vec::new(), sockets: None })
+    Ok(Running { left, right, path: Vec::new(), others: Vec::new(), sockets: None, crowd: None })
 }

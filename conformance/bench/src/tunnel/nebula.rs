@@ -19,7 +19,7 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
     for end in ends {
         dress(end.machine, "bench", end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None, crowd: None })
 }
 
 /// Ends that look each other up.
@@ -36,7 +36,7 @@ pub(super) fn start_roaming(context: &Context<'_>) -> Result<Running> {
         path.push(run(context, &end, &[lighthouse], &hosts)?);
         dress(end.machine, "bench", end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others, sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others, sockets: None, crowd: None })
 }
 
 fn run(context: &Context<'_>, end: &End<'_>, known: &[End<'_>], hosts: &str) -> Result<Process> {

@@ -5,12 +5,15 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ntm_core::address::Candidate;
+use ntm_core::client::CoordinatorAddress;
 use ntm_lab::scenario::until;
 use ntm_lab::{Error, Netns, Process, Result};
 use serde_json::Value;
 
 use super::{Context, Running, START};
-use crate::bed::{Way, finish};
+use crate::bed::{Way, doing, finish};
+use crate::crowd::{Crowd, Stranger};
 
 /// A node that is to run.
 struct Node<'a> {
@@ -25,13 +28,25 @@ struct Node<'a> {
 
 /// `sections` are added to the configuration of both terminals.
 pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Result<Running> {
+    start_among(context, program, sections, 0)
+}
+
+/// The same, and left has tunnels with so many others besides, in which nobody says
+/// anything.
+pub(super) fn start_among(
+    context: &Context<'_>,
+    program: &Path,
+    sections: &str,
+    others: usize,
+) -> Result<Running> {
+    let strangers = Stranger::some(others);
     let domain = Domain { context, program };
     let keys = ["dc", "rs", "left", "right"].map(|name| domain.key(name));
     let [dc, rs, left, right] = keys;
-    let (dc, rs, left, right) = (dc?, rs?, left?, right?);
+    let (dc_key, rs, left, right) = (dc?, rs?, left?, right?);
     let bed = context.bed;
     let hub = bed.hub_address;
-    let mut members = String::new();
+    let mut members: String = strangers.iter().map(Stranger::member).collect();
     for (name, key, role) in
         [("rs", rs, "relay"), ("left", left, "terminal"), ("right", right, "terminal")]
     {
@@ -51,7 +66,7 @@ pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Re
     // Nothing here is about quotas.
     let quota = "relay_quota = { rate = 2_000_000_000, bytes = 1_000_000_000_000 }";
     let serve = format!("{registry}[coordinator]\npublic = [\"{hub}:4330\"]\n{quota}\n{members}");
-    let upstream = format!("[[dc]]\naddresses = [\"{hub}:4330\"]\npublic_key = \"{dc}\"\n");
+    let upstream = format!("[[dc]]\naddresses = [\"{hub}:4330\"]\npublic_key = \"{dc_key}\"\n");
     let dc = domain.run(&at_hub("dc", "dc", 4330, serve, "the registry is read"))?;
     let mut path = Vec::new();
     if bed.way == Way::Relayed {
@@ -66,9 +81,18 @@ pub(super) fn start(context: &Context<'_>, program: &Path, sections: &str) -> Re
     }
     domain.ask("left", &["ping", "right.example"])?;
     domain.wait_for_way()?;
+    let mut crowd = None;
+    if !strangers.is_empty() {
+        let key = dc_key.parse().map_err(|_| Error::Wrong("a public key is not one".into()))?;
+        let addresses = vec![Candidate::udp((hub, 4330).into())];
+        let coordinator = CoordinatorAddress { key, addresses };
+        let gathered = Crowd::gather(&bed.hub, hub, &coordinator, strangers)?;
+        gathered.meet(&bed.left, || domain.tunnels("left"))?;
+        crowd = Some(gathered);
+    }
     let (left, right) = (domain.address("left")?, domain.address("right")?);
     let sockets = Some(["left", "right"].map(|name| domain.socket(name)));
-    Ok(Running { left, right, path, others: vec![dc], sockets })
+    Ok(Running { left, right, path, others: vec![dc], sockets, crowd })
 }
 
 struct Domain<'a> {
@@ -130,8 +154,13 @@ impl Domain<'_> {
     fn ask(&self, node: &str, question: &[&str]) -> Result<Value> {
         let mut command = self.command();
         command.args(question).arg("--json").arg("--socket").arg(self.socket(node));
-        let said = self.finish(command)?;
-        serde_json::from_str(&said).map_err(|error| Error::Wrong(error.to_string()))
+        // With many tunnels the answer is longer than what is kept of a process's words.
+        let output = command.output().map_err(doing("ask a node"))?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Error::Wrong(format!("{node}: {words}")));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| Error::Wrong(error.to_string()))
     }
 
     fn address(&self, node: &str) -> Result<Ipv4Addr> {
@@ -139,6 +168,13 @@ impl Domain<'_> {
         let addresses = status["terminal"]["vips"].as_array().into_iter().flatten();
         let mut addresses = addresses.filter_map(|vip| vip.as_str()?.parse().ok());
         addresses.next().ok_or_else(|| Error::Wrong(format!("{node} has no virtual address")))
+    }
+
+    /// How many others a node has keys with.
+    fn tunnels(&self, node: &str) -> Result<usize> {
+        let status = self.ask(node, &["status"])?;
+        let tunnels = status["terminal"]["tunnels"].as_array().into_iter().flatten();
+        Ok(tunnels.filter(|tunnel| tunnel["session_age_s"].is_number()).count())
     }
 
     /// The path must be the one that is to be measured, and one on which the far end

@@ -88,5 +88,5 @@ fn run(context: &Context<'_>, roaming: bool) -> Result<Running> {
     for end in ends {
         dress(end.machine, "bench", end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None, crowd: None })
 }

@@ -43,7 +43,7 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         let _nothing_noted = std::fs::remove_file(NOTE);
     }
     ask(&ends[0], &["--initiate", "--child", "bench", "--timeout", "10"])?;
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None, crowd: None })
 }
 
 fn daemon() -> Result<PathBuf> {

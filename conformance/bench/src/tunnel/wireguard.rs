@@ -50,5 +50,5 @@ pub(super) fn start(context: &Context<'_>) -> Result<Running> {
         outcome.and(done)?;
         dress(end.machine, &device, end.inside)?;
     }
-    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None })
+    Ok(Running { left: LEFT, right: RIGHT, path, others: Vec::new(), sockets: None, crowd: None })
 }
