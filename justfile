@@ -40,16 +40,20 @@ advisories:
 unit:
     cargo test --workspace --locked
 
-# The examples of plugins: each builds, loads and does its work. They share what is built already.
+# The examples of plugins: each builds, loads and does its work; the one for networks without UDP carries whole nodes. They share what is built already.
 examples:
     #!/usr/bin/env bash
     set -euo pipefail
     # As in Cargo.toml, whose profile does not reach them: what is the same is not built twice.
     like_ours=(--config 'profile.dev.debug="line-tables-only"' --config 'profile.dev.package."*".debug=false')
+    target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
     for example in examples/*/Cargo.toml; do
         cargo fmt --manifest-path "$example" --check
-        cargo test "${like_ours[@]}" --locked --manifest-path "$example" --target-dir "${CARGO_TARGET_DIR:-target}"
+        for what in test build; do
+            cargo $what "${like_ours[@]}" --locked --manifest-path "$example" --target-dir "$target"
+        done
     done
+    NTM_LAB_TLS_LIBRARY="$target/debug/libplugin_rust.so" cargo test -p ntm --locked --test outages -- a_library_carries
 
 # A host built with this toolchain loads plugins built with others: every one of these that is installed, nightly also with randomised layouts.
 plugin-matrix *toolchains="1.90 stable beta nightly":

@@ -57,7 +57,8 @@ impl FromStr for Candidate {
     type Err = AddrParseError;
 
     /// As people write it: `203.0.113.1:4330` or `udp:203.0.113.1:4330`, and
-    /// `quic:[2001:db8::1]:443`; `quic://…` too.
+    /// `quic:[2001:db8::1]:443`; `quic://…` too. A transport of others has a number:
+    /// `200:203.0.113.1:443`.
     fn from_str(text: &str) -> Result<Self, AddrParseError> {
         let kinds = [("udp", TransportKind::UDP), ("quic", TransportKind::QUIC)];
         for (name, kind) in kinds {
@@ -66,7 +67,11 @@ impl FromStr for Candidate {
                 return Ok(Self { kind, addr });
             }
         }
-        Ok(Self::udp(text.parse()?))
+        let numbered = text.split_once(':').and_then(|(kind, addr)| {
+            let kind = kind.parse().ok().filter(|&kind| kind != 0)?;
+            Some(Self { kind: TransportKind(kind), addr: addr.parse().ok()? })
+        });
+        numbered.map_or_else(|| Ok(Self::udp(text.parse()?)), Ok)
     }
 }
 
@@ -142,11 +147,21 @@ mod tests {
             ("udp:203.0.113.1:4330", TransportKind::UDP, "203.0.113.1:4330"),
             (quic, TransportKind::QUIC, quic),
             ("quic://[2001:db8::1]:443", TransportKind::QUIC, quic),
+            ("2:[2001:db8::1]:443", TransportKind::QUIC, quic),
+            ("200:203.0.113.1:443", TransportKind(200), "200:203.0.113.1:443"),
         ] {
             let candidate: Candidate = text.parse().unwrap();
             assert_eq!((candidate.kind, candidate.to_string()), (kind, shown.to_owned()));
         }
-        for wrong in ["quic", "quic:", "quic:203.0.113.1", "tcp:203.0.113.1:1", ":203.0.113.1:1"] {
+        for wrong in [
+            "quic",
+            "quic:",
+            "quic:203.0.113.1",
+            "tcp:203.0.113.1:1",
+            ":203.0.113.1:1",
+            "0:203.0.113.1:1",
+            "256:203.0.113.1:1",
+        ] {
             assert!(wrong.parse::<Candidate>().is_err(), "{wrong}");
         }
     }

@@ -46,6 +46,11 @@ fn main() -> std::process::ExitCode {
         trial("a_transport_that_does_wrong_takes_no_node_down", faults::one_after_the_other),
         trial("another_transport_takes_over_from_one_that_hangs", faults::hung_beside_quic),
         trial("who_never_had_udp_finds_everybody", transport::blocked_from_the_start),
+        trial(
+            "a_library_carries_where_udp_never_passes",
+            transport::by_a_library_where_udp_never_passes,
+        )
+        .with_ignored_flag(transport::tls_library().is_none()),
     ];
     run(&arguments, trials).exit_code()
 }

@@ -1,6 +1,10 @@
 //! A network that blocks UDP while a download runs: it goes on by QUIC, and by UDP
 //! again when that works.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
 use ntm_lab::scenario::domain::Transport;
 use ntm_lab::{Result, Site};
 use serde_json::Value;
@@ -77,6 +81,50 @@ pub(crate) fn blocked_from_the_start() -> Result<()> {
     let pair = Pair::start([(&mn, &mn_host), (&cn, &cn_host)], "relay")?;
     mn.wait_for_tunnel(by("quic"))?;
     pair.finish()
+}
+
+/// The transport of the example in Rust, where UDP does not pass at all: a coordinator and
+/// two terminals, of which one moves. `just examples` builds the library and names it.
+pub(crate) fn by_a_library_where_udp_never_passes() -> Result<()> {
+    let mut stage = Stage::build("blocked-tls", &["dc", "mn", "cn"])?;
+    let copy = copy_of(&tls_library().expect("the test is ignored without"));
+    stage.domain.add_library(&copy, 200, 443);
+    let core = stage.core.clone();
+    let (mn_site, cn_site) = (stage.natted("nat1")?, stage.open("right")?);
+    let elsewhere = stage.natted("nat2")?;
+    for site in [&mn_site, &elsewhere] {
+        site.router().unwrap().drop_matching("meta l4proto udp")?;
+    }
+    let dc_host = stage.host("dc", &core)?;
+    let (mn_host, cn_host) = (stage.host("mn", &mn_site)?, stage.host("cn", &cn_site)?);
+    let _dc = stage.domain.start_dc(&dc_host)?;
+    let (mn, cn) = (stage.terminal(&mn_host)?, stage.terminal(&cn_host)?);
+    let by_tls = || by("libplugin_rust.so");
+    let pair = Pair::start([(&mn, &mn_host), (&cn, &cn_host)], "direct")?;
+    pair.tunnels(by_tls())?;
+    assert_eq!(mn.ping("cn.example")?["path"]["transport"], "libplugin_rust.so");
+
+    mn_host.move_to(&elsewhere)?;
+    pair.more(2 << 20)?;
+    pair.tunnels(by_tls())?;
+    pair.finish()
+}
+
+/// A copy that nobody else may write, whatever the umask: root loads no other.
+fn copy_of(library: &Path) -> PathBuf {
+    let place = PathBuf::from("/run/ntm/blocked-tls/plugins");
+    fs::create_dir_all(&place).unwrap();
+    let copy = place.join("libplugin_rust.so");
+    fs::copy(library, &copy).unwrap();
+    for path in [&copy, &place] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    copy
+}
+
+/// Where `just examples` has put it.
+pub(crate) fn tls_library() -> Option<PathBuf> {
+    std::env::var_os("NTM_LAB_TLS_LIBRARY").map(PathBuf::from)
 }
 
 fn block(site: &Site) -> Result<()> {

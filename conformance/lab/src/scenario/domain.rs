@@ -80,9 +80,21 @@ pub struct Domain {
     /// Where the coordinator is, as configurations write it.
     dc: Vec<String>,
     transports: Vec<Transport>,
+    /// A transport of others, behind these.
+    library: Option<Library>,
     keep_alive: Duration,
     /// What a node's configuration says besides, by host name.
     more: BTreeMap<String, String>,
+}
+
+/// A transport in a shared object.
+#[derive(Debug)]
+struct Library {
+    file: PathBuf,
+    /// What the wire calls it.
+    kind: u8,
+    /// Where it listens.
+    port: u16,
 }
 
 /// Where a node can run.
@@ -152,6 +164,7 @@ impl Domain {
             keys: BTreeMap::new(),
             dc: Vec::new(),
             transports: vec![Transport::Udp],
+            library: None,
             keep_alive: Duration::from_secs(25),
             more: BTreeMap::new(),
         };
@@ -182,11 +195,13 @@ impl Domain {
         let name = host.netns().name();
         let ips: Vec<_> =
             Family::BOTH.into_iter().filter_map(|family| host.address(family).ok()).collect();
-        let at = |transport: &Transport| {
-            let at = |ip: &IpAddr| SocketAddr::new(*ip, transport.port());
-            ips.iter().map(|ip| format!("\"{}:{}\"", transport.name(), at(ip))).collect::<Vec<_>>()
+        let at = |(kind, port): (String, u16)| {
+            let at = |ip: &IpAddr| format!("\"{kind}:{}\"", SocketAddr::new(*ip, port));
+            ips.iter().map(at).collect::<Vec<_>>()
         };
-        self.dc = self.transports.iter().flat_map(at).collect();
+        let ways = self.transports.iter().map(|it| (it.name().to_owned(), it.port()));
+        let library = self.library.iter().map(|it| (it.kind.to_string(), it.port));
+        self.dc = ways.chain(library).flat_map(at).collect();
         let mut text = format!(
             "[vip.config]\nipv4 = \"198.18.0.0/16\"\nipv6 = \"fd53:6e74:6d00::/48\"\n\
              [registry.config]\npath = \"{}.redb\"\n\
@@ -237,6 +252,12 @@ impl Domain {
         self.transports = transports.to_vec();
     }
 
+    /// Lets every node started later listen by the transport in this library, too, behind
+    /// the others: what the wire calls it, and where it listens unless it is told.
+    pub fn add_library(&mut self, file: &Path, kind: u8, port: u16) {
+        self.library = Some(Library { file: file.to_owned(), kind, port });
+    }
+
     /// Adds sections to the configuration of a node started later, in TOML.
     pub fn configure(&mut self, name: &str, sections: &str) {
         self.more.entry(name.to_owned()).or_default().push_str(sections);
@@ -255,10 +276,13 @@ impl Domain {
         // UDP alone is what a node has that says nothing, or something of its own.
         let of =
             |transport: &Transport| format!("[[transport]]\nplugin = \"{}\"\n", transport.name());
-        let transports: String = match &self.transports[..] {
-            [Transport::Udp] => String::new(),
-            others => others.iter().map(of).collect(),
+        let mut transports: String = match (&self.transports[..], &self.library) {
+            ([Transport::Udp], None) => String::new(),
+            (others, _) => others.iter().map(of).collect(),
         };
+        if let Some(Library { file, .. }) = &self.library {
+            transports += &format!("[[transport]]\nlibrary = \"{}\"\n", file.display());
+        }
         let text = format!(
             "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
              [control]\nsocket = \"{}\"\n{transports}{sections}{more}",
