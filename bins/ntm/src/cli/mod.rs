@@ -4,6 +4,7 @@ mod key;
 mod lab;
 mod logging;
 mod moves;
+mod new_plugin;
 mod output;
 mod plugins;
 mod run;
@@ -64,7 +65,7 @@ enum Command {
     Member(client::MemberCommand),
     /// Which plugins there are.
     Plugins(plugins::List),
-    /// Look at a plugin in a library.
+    /// Look at a plugin in a library, or begin one.
     #[command(subcommand)]
     Plugin(plugins::Plugin),
     /// Try moves in networks made for it, out of network namespaces.

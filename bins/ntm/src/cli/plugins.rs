@@ -7,6 +7,7 @@ use ntm::Exit;
 use ntm::plugins::{BUILT_IN, Kinds, Library, Refusal, Summary, inspect, schema};
 use serde_json::{Value, json};
 
+use super::new_plugin::New;
 use super::{EXIT_CODES, Failure, output};
 
 /// Where packages put plugins.
@@ -42,12 +43,13 @@ Examples:
 Of libraries only the header is read; nothing in them runs, but for `--schema`, which
 loads the one that it asks.";
 
-/// Look at plugins in libraries.
+/// Look at plugins in libraries, and write one.
 #[derive(Subcommand)]
 pub(super) enum Plugin {
     /// What a library says of itself, and whether this program would load it.
     #[command(after_help = EXIT_CODES)]
     Inspect(Inspect),
+    New(New),
 }
 
 #[derive(Args)]
@@ -166,7 +168,10 @@ impl List {
 
 impl Plugin {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let Self::Inspect(Inspect { file, json }) = self;
+        let Inspect { file, json } = match self {
+            Self::Inspect(inspect) => inspect,
+            Self::New(new) => return new.execute(),
+        };
         let looked = inspect(&file);
         if json {
             output::say(entry(&file, &looked).to_string());
