@@ -82,6 +82,8 @@ pub struct Domain {
     transports: Vec<Transport>,
     /// A transport of others, behind these.
     library: Option<Library>,
+    /// What nodes say of their transports, in the place of what follows from these.
+    transport_sections: Option<String>,
     keep_alive: Duration,
     /// What a node's configuration says besides, by host name.
     more: BTreeMap<String, String>,
@@ -165,6 +167,7 @@ impl Domain {
             dc: Vec::new(),
             transports: vec![Transport::Udp],
             library: None,
+            transport_sections: None,
             keep_alive: Duration::from_secs(25),
             more: BTreeMap::new(),
         };
@@ -258,6 +261,12 @@ impl Domain {
         self.library = Some(Library { file: file.to_owned(), kind, port });
     }
 
+    /// Sets the sections, in TOML, by which every node started later says what it
+    /// listens by, in the place of those that follow from the transports and the library.
+    pub fn set_transport_sections(&mut self, sections: &str) {
+        self.transport_sections = Some(sections.to_owned());
+    }
+
     /// Adds sections to the configuration of a node started later, in TOML.
     pub fn configure(&mut self, name: &str, sections: &str) {
         self.more.entry(name.to_owned()).or_default().push_str(sections);
@@ -283,6 +292,7 @@ impl Domain {
         if let Some(Library { file, .. }) = &self.library {
             transports += &format!("[[transport]]\nlibrary = \"{}\"\n", file.display());
         }
+        let transports = self.transport_sections.as_ref().unwrap_or(&transports);
         let text = format!(
             "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
              [control]\nsocket = \"{}\"\n{transports}{sections}{more}",

@@ -7,6 +7,11 @@
 //! network; so watchers and interfaces, which live on the system's own, are tried
 //! with `--lab` alone.
 
+#[cfg(target_os = "linux")]
+mod lab;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_lab.rs"]
+mod lab;
 mod plugged;
 mod simulated;
 mod stage;
@@ -18,6 +23,8 @@ use crate::requirement::{Check, Requirement};
 
 /// Those that can be put into a simulated world.
 const SIMULATED: &[Kind] = &[Kind::Transport, Kind::Traversal, Kind::Vip, Kind::Registry];
+/// Those that can be put into whole nodes, whatever their configuration is.
+const IN_NODES: &[Kind] = &[Kind::Transport, Kind::Watcher, Kind::Traversal, Kind::Interface];
 /// Those that only a coordinator has and that remember something.
 const STORING: &[Kind] = &[Kind::Vip, Kind::Registry];
 
@@ -33,6 +40,9 @@ const fn promise(
 
 /// What a simulated world may take.
 const SOME_TIME: Duration = Duration::from_secs(120);
+
+/// What whole nodes on a real kernel may take.
+const LONG: Duration = Duration::from_secs(400);
 
 /// The checks, in the order of their identifiers.
 pub(crate) const CHECKS: &[Check] = &[
@@ -106,4 +116,48 @@ pub(crate) const CHECKS: &[Check] = &[
         |case| Box::pin(async { simulated::rebound(case) }),
     )
     .limit(SOME_TIME),
+    Check::new(
+        promise(
+            "HND-8",
+            IN_NODES,
+            "whole nodes on the real kernel, a download that runs through moves: the same Path ID and addresses, every byte",
+            "it is what all of this is for",
+        ),
+        |case| Box::pin(async { lab::fast(case) }),
+    )
+    .limit(LONG)
+    .lab(),
+    Check::new(
+        promise(
+            "HND-9",
+            IN_NODES,
+            "the same with the paper's own sequence",
+            "every move goes through the coordinator there",
+        ),
+        |case| Box::pin(async { lab::seed(case) }),
+    )
+    .limit(LONG)
+    .lab(),
+    Check::new(
+        promise(
+            "HND-10",
+            IN_NODES,
+            "the same when both ends move at once",
+            "neither knows where the other one is",
+        ),
+        |case| Box::pin(async { lab::both_at_once(case) }),
+    )
+    .limit(LONG)
+    .lab(),
+    Check::new(
+        promise(
+            "HND-11",
+            IN_NODES,
+            "a node that was ended by `kill -9` starts again, with the same Path ID and addresses",
+            "what a plugin leaves behind keeps the next one from starting",
+        ),
+        |case| Box::pin(async { lab::killed(case) }),
+    )
+    .limit(LONG)
+    .lab(),
 ];
