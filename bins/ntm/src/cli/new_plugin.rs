@@ -137,15 +137,16 @@ impl New {
         let files = files(name, *kind, &template, &checkout);
         let folder = Path::new(name);
         write(folder, &files).map_err(|(path, error)| {
-            let what = format!("cannot write {}: {error}", path.display());
-            match error.kind() {
-                ErrorKind::AlreadyExists => {
-                    let what = format!("{} is there already; choose another name", path.display());
-                    Failure::new(Exit::Busy, what)
-                }
-                ErrorKind::PermissionDenied => Failure::new(Exit::Permission, what),
-                _ => Failure::new(Exit::Failed, what),
+            let path = path.display();
+            if error.kind() == ErrorKind::AlreadyExists {
+                return Failure::new(
+                    Exit::Busy,
+                    format!("{path} is there already; choose another name"),
+                );
             }
+            let denied = error.kind() == ErrorKind::PermissionDenied;
+            let exit = if denied { Exit::Permission } else { Exit::Failed };
+            Failure::new(exit, format!("cannot write {path}: {error}"))
         })?;
         if *json {
             let files: Vec<_> = files.iter().map(|(file, _)| file).collect();
