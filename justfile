@@ -39,6 +39,7 @@ advisories:
 # Unit, property, simulation and namespace tests, examples in documentation, and the saved fuzz corpus.
 unit:
     cargo test --workspace --locked
+    cargo test -p ntm-host --no-default-features --locked --test static_build
 
 # The examples of plugins: each builds, loads and does its work; the one for networks without UDP carries whole nodes. They share what is built already.
 examples:

@@ -82,3 +82,9 @@ fn every_field_is_where_the_list_says() {
     }
     assert!(ours == list, "layout.txt has to be:\n{ours}");
 }
+
+#[test]
+fn the_change_log_has_this_version() {
+    let page = include_str!("../../../docs/plugins/ABI.md");
+    assert!(page.contains(&std::format!("\n| {ABI_MAJOR}.{ABI_MINOR} | ")));
+}

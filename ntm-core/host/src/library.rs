@@ -123,12 +123,6 @@ impl Library {
     }
 }
 
-#[cfg(all(target_env = "musl", target_feature = "crt-static"))]
-fn open(_: &Path, _: &Summary) -> Result<Vec<(u32, Pointer)>, Why> {
-    Err(Why::StaticBuild)
-}
-
-#[cfg(not(all(target_env = "musl", target_feature = "crt-static")))]
 fn open(path: &Path, summary: &Summary) -> Result<Vec<(u32, Pointer)>, Why> {
     let loader = |error: libloading::Error| Why::Loader(said(&error));
     // SAFETY: whoever chose the library answers for what its constructors do.

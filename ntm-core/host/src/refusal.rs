@@ -56,8 +56,8 @@ pub enum Why {
     },
     /// Others could change it, and we are root.
     Writable(PathBuf),
-    /// This program cannot load libraries at all.
-    StaticBuild,
+    /// This program cannot load libraries at all: what it is.
+    StaticBuild(&'static str),
     /// The system's loader would not.
     Loader(String),
     /// What was loaded is not what was read from the file.
@@ -93,7 +93,7 @@ impl Why {
             | Self::Major
             | Self::Minor
             | Self::NoKind
-            | Self::StaticBuild => Fault::Unsupported,
+            | Self::StaticBuild(_) => Fault::Unsupported,
             Self::Loader(_) | Self::Entry(_) => Fault::System,
             Self::Folder
             | Self::NotLibrary
@@ -208,10 +208,9 @@ impl Refusal {
                 format!("will not be loaded as root, since others may write {}", place.display()),
                 format!("run `chmod go-w {}`", place.display()),
             ),
-            Why::StaticBuild => (
-                "cannot be loaded: this build of ntm is static (musl) and has no dynamic plugins"
-                    .into(),
-                "use a build for glibc, or a built-in plugin".into(),
+            Why::StaticBuild(how) => (
+                format!("cannot be loaded: this build of ntm {how}, and has no dynamic plugins"),
+                "use another build, such as one for glibc, or a built-in plugin".into(),
             ),
             Why::Loader(error) => {
                 (format!("cannot be loaded: {error}"), "build it for this system".into())
@@ -249,5 +248,100 @@ impl From<Refusal> for PluginError {
     fn from(refusal: Refusal) -> Self {
         let (what, remedy) = refusal.halves();
         Self::new(refusal.why.fault(), what, remedy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each; `number` does not compile without a new one, and then it is missed here.
+    fn each() -> Vec<Why> {
+        vec![
+            Why::Absent,
+            Why::Unreadable("denied".into()),
+            Why::Folder,
+            Why::NotLibrary,
+            Why::Damaged("a table".into()),
+            Why::NoSymbol,
+            Why::NoMagic,
+            Why::System("macOS"),
+            Why::Width { plugin: 4, host: 8 },
+            Why::Machine("aarch64".into()),
+            Why::Major,
+            Why::Minor,
+            Why::NoKind,
+            Why::WrongKind { wanted: Kinds(ntm_abi::kind::VIP) },
+            Why::Writable("/tmp/x".into()),
+            Why::StaticBuild("is static (musl)"),
+            Why::Loader("no symbol".into()),
+            Why::Changed,
+            Why::NoEntry,
+            Why::Entry("not today".into()),
+            Why::TableSize(7),
+            Why::NullEntry("create"),
+            Why::NoTable(Kinds(ntm_abi::kind::VIP)),
+        ]
+    }
+
+    fn number(why: &Why) -> usize {
+        match why {
+            Why::Absent => 0,
+            Why::Unreadable(_) => 1,
+            Why::Folder => 2,
+            Why::NotLibrary => 3,
+            Why::Damaged(_) => 4,
+            Why::NoSymbol => 5,
+            Why::NoMagic => 6,
+            Why::System(_) => 7,
+            Why::Width { .. } => 8,
+            Why::Machine(_) => 9,
+            Why::Major => 10,
+            Why::Minor => 11,
+            Why::NoKind => 12,
+            Why::WrongKind { .. } => 13,
+            Why::Writable(_) => 14,
+            Why::StaticBuild(_) => 15,
+            Why::Loader(_) => 16,
+            Why::Changed => 17,
+            Why::NoEntry => 18,
+            Why::Entry(_) => 19,
+            Why::TableSize(_) => 20,
+            Why::NullEntry(_) => 21,
+            Why::NoTable(_) => 22,
+        }
+    }
+
+    /// Whether a heading says this, with dots for what differs from case to case.
+    fn says(heading: &str, sentence: &str) -> bool {
+        let mut rest = sentence;
+        heading.split('…').map(str::trim).all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
+    }
+
+    #[test]
+    fn the_page_about_refusals_has_each_and_no_other() {
+        let page = include_str!("../../../docs/plugins/REFUSALS.md");
+        let entries: Vec<(&str, &str)> =
+            page.split("\n### ").skip(1).filter_map(|entry| entry.split_once('\n')).collect();
+        let mut used = vec![0; entries.len()];
+        for (at, why) in each().into_iter().enumerate() {
+            assert_eq!(number(&why), at);
+            let sentence = Refusal::new(Path::new("/p.so"), None, why).to_string();
+            let known = |(heading, _): &(&str, &str)| says(heading, &sentence);
+            // The longest, where one says what another says too.
+            let found = (0..entries.len()).filter(|&it| known(&entries[it]));
+            let found = found.max_by_key(|&it| entries[it].0.len());
+            used[found.unwrap_or_else(|| panic!("nothing about: {sentence}"))] += 1;
+        }
+        for ((heading, text), used) in entries.iter().zip(used) {
+            assert!(used > 0, "nothing is refused with: {heading}");
+            assert!(text.contains("**Why:**") && text.contains("**Remedy:**"), "{heading}");
+        }
     }
 }

@@ -17,6 +17,15 @@ use crate::refusal::{Refusal, Why};
 /// Larger files are no plugins: read whole, they would cost this much memory.
 const LARGEST: u64 = 1 << 30;
 
+/// Why this program loads no library at all.
+const STATIC: Option<&str> = if cfg!(all(target_env = "musl", target_feature = "crt-static")) {
+    Some("is static (musl)")
+} else if cfg!(not(feature = "dynamic")) {
+    Some("was made without the feature `dynamic`")
+} else {
+    None
+};
+
 /// Reads what a library says of itself, and whether this host could load it.
 ///
 /// # Errors
@@ -25,7 +34,7 @@ pub fn inspect(path: &Path) -> Result<Summary, Refusal> {
     let refused = |why| Refusal::new(path, None, why);
     let data = contents(path).map_err(refused)?;
     let summary = read(&data).map_err(refused)?;
-    match summary.unfit() {
+    match summary.unfit().or(STATIC.map(Why::StaticBuild)) {
         Some(why) => Err(Refusal::new(path, Some(summary), why)),
         None => match writable(path) {
             Some(why) => Err(Refusal::new(path, Some(summary), why)),
