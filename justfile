@@ -159,6 +159,10 @@ bench-moves *arguments:
 soak hours="1" folder="target/soak" first="1000":
     cargo run --release --locked -p ntm-sim --example soak -- $(( {{hours}} * 3600 )) {{folder}} {{first}}
 
+# So many seeds of today, which no test tries: before a change is done.
+fresh count="200":
+    NTM_FRESH_SEEDS={{count}} cargo test --locked -p ntm-sim --test explore fresh_seeds_end_well_too
+
 # Plays a course that `just soak` has written, and tells what everybody says meanwhile.
 replay file:
     cargo run --release --locked -p ntm-sim --example replay -- {{file}}

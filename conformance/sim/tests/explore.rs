@@ -5,14 +5,21 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use common::setup;
 use ntm_core::terminal::Mode;
 use ntm_sim::explore::{Course, run};
 
-/// Seeds tried here; `just soak` goes on with others.
-const FRESH: u64 = 24;
+/// Seeds that are always tried; `just soak` goes on with others.
+const FIXED: u64 = 24;
+
+/// Where the fresh seeds of a day begin: beyond all that `just soak` begins with.
+const FRESH: u64 = 1 << 32;
+/// Seeds of a day.
+const A_DAY: u64 = 1 << 20;
 
 #[test]
 fn what_once_failed_holds() {
@@ -33,11 +40,27 @@ fn what_once_failed_holds() {
 
 #[test]
 fn whatever_happens_all_is_well_in_the_end() {
+    all_is_well(0..FIXED);
+}
+
+/// As many as `NTM_FRESH_SEEDS` says, others every day: `just fresh`. None without it:
+/// one of some thousand fails yet, which would be no news of the change at hand.
+#[test]
+fn fresh_seeds_end_well_too() {
+    let count = std::env::var("NTM_FRESH_SEEDS").map_or(0, |count| count.parse().unwrap());
+    let day = UNIX_EPOCH.elapsed().unwrap().as_secs() / (24 * 3600);
+    let first = FRESH + day * A_DAY;
+    all_is_well(first..first + count);
+}
+
+fn all_is_well(seeds: Range<u64>) {
     let mut failed = Vec::new();
-    for seed in 0..FRESH {
+    for seed in seeds {
         let course = Course::of(seed);
         if let Err(what) = run(setup(0, Mode::Fast), &course) {
-            failed.push(format!("seed {seed}: {what}\n{}", course.to_text()));
+            let again =
+                format!("cargo run --release -p ntm-sim --example soak -- 1 target/soak {seed}");
+            failed.push(format!("seed {seed}: {what}\nto shorten and keep it: {again}\n"));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));

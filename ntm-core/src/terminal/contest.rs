@@ -83,7 +83,7 @@ impl Tunnel {
         // take if they can.
         let remote = self.remotes.get(leg);
         let direct = remote.is_some_and(|remote| remote.relay.is_none());
-        let named = remote.is_some_and(|remote| remote.named);
+        let named = remote.is_some_and(|remote| remote.named.is_some());
         let upgrade = self.is_relayed() && self.by_relay_only.is_none() && direct
             || self.comes_first(leg, &selected.leg)
             || self.selected_remote().is_some_and(|used| self.is_blocked(cx, used));

@@ -65,7 +65,7 @@ use crate::machine::{
 use crate::plugin::{MemberRole, Route, Snapshot};
 use crate::preference::Preference;
 use crate::surroundings::{Surroundings, Verdict};
-use crate::tunnel::{TableEvent, Traffic};
+use crate::tunnel::{Strays, TableEvent, Traffic};
 use crate::wire::{
     BindAck, Control, Cookie, Envelope, Handshake1, Handshake2, Header, Kind, PathRef,
     RegistrationRequest, RegistrationResponse, RequestId, RoleTag, Signal, SignalBody, Target,
@@ -91,6 +91,7 @@ pub struct Terminal {
     pins: Pins,
     pins_loaded: bool,
     gate: Gate,
+    strays: Strays,
     /// The session last told of.
     session: Option<SessionId>,
     /// In seed mode: ask for directions when the registration is answered.
@@ -172,6 +173,7 @@ impl Terminal {
             pins: Pins::default(),
             pins_loaded: false,
             gate,
+            strays: Strays::default(),
             session: None,
             redirect: false,
             asks: Vec::new(),
@@ -240,8 +242,8 @@ impl Terminal {
             Verdict::Moved { source, old_gone } => {
                 self.act_on_move(now, Cause::Local { source }, old_gone);
             }
-            Verdict::Claims => self.register(now, Vec::new()),
-            Verdict::Same if gained => self.register(now, Vec::new()),
+            Verdict::Claims => self.register(now, self.relayed_tunnels(now)),
+            Verdict::Same if gained => self.register(now, self.relayed_tunnels(now)),
             Verdict::Same => {}
         }
         self.hold_tunnels(now);
@@ -303,6 +305,13 @@ impl Terminal {
     fn live_tunnels(&self, now: Time) -> Vec<PathRef> {
         let live = self.tunnels.values().filter(|tunnel| tunnel.is_live(now));
         live.filter_map(Tunnel::reference).take(RegistrationRequest::MOST_PATHS).collect()
+    }
+
+    /// Those that may do without a relay when we are reached by other addresses, too.
+    fn relayed_tunnels(&self, now: Time) -> Vec<PathRef> {
+        let relayed =
+            self.tunnels.values().filter(|tunnel| tunnel.is_live(now) && tunnel.is_relayed());
+        relayed.filter_map(Tunnel::reference).take(RegistrationRequest::MOST_PATHS).collect()
     }
 
     /// Tells the coordinator where we are.
@@ -399,6 +408,9 @@ impl Terminal {
     fn handle_control(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
         let Ok(header) = Header::parse(datagram) else { return };
         let path = PathId::from_bytes(header.envelope.id);
+        if self.is_stray(now, &header) {
+            return self.tell_stray(now, leg, datagram);
+        }
         self.with_tunnel(now, &path, |tunnel, cx| {
             let leg = &tunnel.came_by(leg);
             let Some((control, newest)) = tunnel.open_control(cx, leg, &header, datagram) else {

@@ -96,6 +96,7 @@ impl Tunnel {
             let forbidden = direction.candidates.is_empty();
             self.by_relay_only = forbidden.then_some(direction.peer_epoch);
             self.planned = (direction.peer_epoch, serial.unwrap_or(newest));
+            self.planned_in = cx.epoch;
         }
     }
 
@@ -144,7 +145,7 @@ impl Tunnel {
             }
         }
         for leg in &legs {
-            self.remotes.note(cx.now, leg, None, keep).named = true;
+            self.remotes.note(cx.now, leg, None, keep).name(direction.peer_epoch);
         }
         legs
     }
@@ -234,7 +235,7 @@ impl Tunnel {
             self.select(cx, leg, None);
         }
         for candidate in &request.candidates {
-            self.note_candidate(cx, candidate);
+            self.note_candidate(cx, candidate, request.epoch);
         }
         let current = self
             .remotes
@@ -254,12 +255,12 @@ impl Tunnel {
         }
     }
 
-    fn note_candidate(&mut self, cx: &mut Cx<'_>, candidate: &Candidate) {
+    fn note_candidate(&mut self, cx: &mut Cx<'_>, candidate: &Candidate, epoch: Epoch) {
         let keep = self.selected.map(|selected| selected.leg);
-        if let Some(leg) = cx.leg_to_peer(candidate, &[Scope::Global])
-            && self.remotes.get(&leg).is_none_or(|remote| !remote.named)
-        {
-            self.remotes.note(cx.now, &leg, None, keep).named = true;
+        let Some(leg) = cx.leg_to_peer(candidate, &[Scope::Global]) else { return };
+        match self.remotes.get_mut(&leg).filter(|remote| remote.named.is_some()) {
+            Some(remote) => remote.name(epoch),
+            None => self.remotes.note(cx.now, &leg, None, keep).name(epoch),
         }
     }
 
@@ -325,6 +326,13 @@ impl Tunnel {
         }
         self.peer_epoch = epoch;
         self.end_contest(cx);
+        if old_gone {
+            // Where it was before, nobody answers for it.
+            let past = |named: &mut Epoch| *named < epoch;
+            for remote in self.remotes.iter_mut() {
+                let _past = remote.named.take_if(past);
+            }
+        }
         // The direction for where it is now may have been quicker.
         self.by_relay_only = self.by_relay_only.filter(|planned| *planned >= epoch);
         let way_before = self.selected.map(|selected| self.way(&selected.leg));

@@ -172,13 +172,24 @@ impl Tunnel {
         self.relays.extend(kept);
         self.relays.truncate(MOST_RELAYS);
         self.forget_ways_of_past_relays();
+        // Another relay in the place of the one in use, reached by another address.
+        if let Some(leg) = self.selected.map(|selected| selected.leg)
+            && self.remotes.get(&leg).is_none()
+            && self.relay_at(&leg).is_some()
+        {
+            self.select(cx, &leg, None);
+        }
     }
 
     fn forget_ways_of_past_relays(&mut self) {
         let relays = &self.relays;
-        self.remotes.retain(|remote| {
-            remote.relay.is_none_or(|id| relays.iter().any(|relay| relay.relay() == id))
-        });
+        let is_past = |id: &RelayId| relays.iter().all(|relay| relay.relay() != *id);
+        let past = self.remotes.iter().filter(|remote| remote.relay.as_ref().is_some_and(is_past));
+        let past: Vec<Leg> = past.map(|remote| remote.leg).collect();
+        self.remotes.retain(|remote| !past.contains(&remote.leg));
+        if let Some(attempt) = &mut self.attempt {
+            attempt.forget(&past);
+        }
     }
 
     /// Forgets relays that the newest direction did not name.

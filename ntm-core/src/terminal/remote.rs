@@ -26,8 +26,9 @@ pub(super) struct Remote {
     pub(super) leg: Leg,
     /// The relay that it goes through.
     pub(super) relay: Option<RelayId>,
-    /// The coordinator or the peer itself has named it: it was not only seen.
-    pub(super) named: bool,
+    /// The peer's epoch for which the coordinator or the peer itself has named it, if
+    /// it was not only seen.
+    pub(super) named: Option<Epoch>,
     pub(super) confirmed: Option<Confirmed>,
     pub(super) probe: Option<Probe>,
     /// Packets came by it while another was in use.
@@ -85,6 +86,11 @@ impl Remote {
     /// Whether it answered since both ends last moved.
     pub(super) fn is_current(&self, peer: Epoch, own: Epoch) -> bool {
         self.confirmed.is_some_and(|c| c.peer >= peer && c.own >= own)
+    }
+
+    /// Takes note that it was named as a way to the peer in this epoch.
+    pub(super) fn name(&mut self, epoch: Epoch) {
+        self.named = self.named.max(Some(epoch));
     }
 
     /// A challenge that is sent this way now; a copy of the one under way if there
@@ -172,7 +178,7 @@ impl Remotes {
         self.0.push(Remote {
             leg: leg.unpinned(),
             relay,
-            named: false,
+            named: None,
             confirmed: None,
             probe: None,
             surprise: None,

@@ -44,6 +44,8 @@ pub(super) struct Attempt {
     targets: Vec<(Time, Leg)>,
     /// How many of them have had their first copy.
     tried: usize,
+    /// Ways through relays that have been forgotten since.
+    past: Vec<Leg>,
 }
 
 /// A session that the peer began, until its first message in it: a replayed
@@ -117,6 +119,7 @@ impl Tunnel {
                 backoff,
                 targets: Vec::new(),
                 tried: 0,
+                past: Vec::new(),
             };
             self.attempt = Some(attempt);
         }
@@ -239,7 +242,8 @@ impl Tunnel {
     /// The answer to our first message: the session is there.
     pub(super) fn handle_handshake2(&mut self, cx: &mut Cx<'_>, leg: &Leg, message: &Handshake2) {
         let Some(attempt) = &self.attempt else { return };
-        if message.side == self.side {
+        let by_past_relay = attempt.has_forgotten(leg) && self.relay_at(leg).is_none();
+        if message.side == self.side || by_past_relay {
             return;
         }
         let Ok(keys) = attempt.initiator.finish(&cx.node.identity, &message.noise) else { return };
@@ -260,8 +264,8 @@ impl Tunnel {
             .map(|at| cx.now.since(at));
         let began = attempt.backoff.started();
         self.attempt = None;
+        self.note_epoch_of_session(cx, answer.epoch);
         self.adopt(cx, Session::new(cx.now, &keys, terms), began);
-        self.peer_epoch = self.peer_epoch.max(answer.epoch);
         self.appeared(cx, leg, message.noise.len());
         if let Some(remote) = self.remotes.get_mut(leg)
             && let Some(rtt) = rtt
@@ -271,6 +275,16 @@ impl Tunnel {
         // Also the first message in the session, which confirms it at the other
         // end.
         self.probe(cx, leg, Why::Proof);
+    }
+
+    /// The epoch that the peer has told in the handshake of a session that begins now.
+    /// Beside a session that lives, what it has said in that may be newer. Else it is
+    /// the truth, though it be lower: its clock was ahead when it started before.
+    fn note_epoch_of_session(&mut self, cx: &Cx<'_>, epoch: Epoch) {
+        if !self.is_live(cx.now) && epoch < self.peer_epoch {
+            (self.peer_epoch, self.planned) = (epoch, Default::default());
+        }
+        self.peer_epoch = self.peer_epoch.max(epoch);
     }
 
     /// A new session's peer has spoken from there. That is no proof that it
@@ -284,6 +298,13 @@ impl Tunnel {
         } else if self.selected.is_none() {
             self.select(cx, leg, None);
         }
+    }
+
+    /// Whether something in this slot may be opened.
+    pub(super) fn has_session(&self, now: Time, slot: u8) -> bool {
+        let half_open = self.half_open.iter().map(|half| &half.session);
+        let sessions = self.current.iter().chain(&self.older).filter(|s| s.is_live(now));
+        sessions.chain(half_open).any(|session| session.slot == slot)
     }
 
     /// Opens a control datagram in whichever session it belongs to; the first
@@ -307,8 +328,8 @@ impl Tunnel {
         let opened = self.half_open[at].session.open(header, datagram)?;
         let half = self.half_open.remove(at);
         self.attempt = None;
+        self.note_epoch_of_session(cx, half.epoch);
         self.adopt(cx, half.session, half.since);
-        self.peer_epoch = self.peer_epoch.max(half.epoch);
         self.appeared(cx, leg, 0);
         self.probe(cx, leg, Why::Proof);
         Some(opened)
@@ -428,6 +449,20 @@ impl Tunnel {
 }
 
 impl Attempt {
+    /// These ways through relays are not tried any more, nor does an answer by them
+    /// count, which would be taken for one of the peer's own address.
+    pub(super) fn forget(&mut self, relays: &[Leg]) {
+        let is_past = |leg: &Leg| relays.iter().any(|relay| relay.same_remote(leg));
+        let tried = self.targets.iter().take(self.tried).filter(|(_, leg)| !is_past(leg));
+        self.tried = tried.count();
+        let past = self.targets.extract_if(.., |(_, leg)| is_past(leg)).map(|(_, leg)| leg);
+        self.past.extend(past);
+    }
+
+    fn has_forgotten(&self, leg: &Leg) -> bool {
+        self.past.iter().any(|past| past.same_remote(leg))
+    }
+
     fn first_copy_to(&self, leg: &Leg) -> Option<Time> {
         self.targets.iter().find(|(_, target)| target.same_remote(leg)).map(|(due, _)| *due)
     }

@@ -6,6 +6,7 @@ use super::remote::Remote;
 use super::tunnel::Tunnel;
 use crate::Time;
 use crate::address::{Candidate, Leg, Nat64};
+use crate::id::Epoch;
 
 impl Terminal {
     /// Whether we are in a network of IPv6 alone, in which IPv4 may be reached by a
@@ -40,18 +41,17 @@ impl Tunnel {
         if cx.surroundings.nat64().is_none() {
             return;
         }
-        let known = |remote: &&Remote| {
-            remote.relay.is_none() && (remote.named || remote.confirmed.is_some())
+        let translated = |remote: &Remote| {
+            let epoch = remote.named.max(remote.confirmed.map(|confirmed| confirmed.peer))?;
+            let kind = cx.node.kind_of(remote.leg.transport);
+            let leg = cx.leg_through_nat64(&Candidate { kind, addr: remote.leg.remote })?;
+            Some((leg, epoch))
         };
-        let translated = |leg: Leg| {
-            let kind = cx.node.kind_of(leg.transport);
-            cx.leg_through_nat64(&Candidate { kind, addr: leg.remote })
-        };
-        let direct = self.remotes.iter().filter(known).map(|remote| remote.leg);
-        let legs: Vec<Leg> = direct.filter_map(translated).collect();
+        let direct = self.remotes.iter().filter(|remote| remote.relay.is_none());
+        let legs: Vec<(Leg, Epoch)> = direct.filter_map(translated).collect();
         let keep = self.selected.map(|selected| selected.leg);
-        for leg in legs {
-            self.remotes.note(cx.now, &leg, None, keep).named = true;
+        for (leg, epoch) in legs {
+            self.remotes.note(cx.now, &leg, None, keep).name(epoch);
         }
         if self.is_live(cx.now) {
             self.translate_relays(cx);

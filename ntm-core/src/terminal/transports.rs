@@ -67,7 +67,7 @@ impl Tunnel {
         let Some(selected) = self.selected else { return Vec::new() };
         let relayed = self.is_relayed();
         let better = |remote: &&Remote| {
-            remote.named
+            remote.named.is_some()
                 && remote.relay.is_none()
                 && (relayed || remote.leg.transport < selected.leg.transport)
         };
@@ -77,8 +77,8 @@ impl Tunnel {
     /// The peer sends by another transport than we do, to where both know each other:
     /// no NAT has changed its mind, and nothing has to be contested.
     pub(super) fn is_other_transport(&self, leg: &Leg) -> bool {
-        let known =
-            self.remotes.get(leg).is_some_and(|remote| remote.named || remote.confirmed.is_some());
+        let is_known = |remote: &Remote| remote.named.is_some() || remote.confirmed.is_some();
+        let known = self.remotes.get(leg).is_some_and(is_known);
         known && self.selected.is_some_and(|selected| selected.leg.transport != leg.transport)
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Tunnel {
     pub(super) by_relay_only: Option<Epoch>,
     /// The newest plan: the peer's epoch in it, and the serial of its tickets.
     pub(super) planned: (Epoch, u64),
+    /// Our epoch in it.
+    pub(super) planned_in: Epoch,
     pub(super) ping: Option<Ping>,
     pub(super) liveness: Liveness,
     pub(super) recovery: Recovery,
@@ -111,6 +113,7 @@ impl Tunnel {
             upgrade: None,
             by_relay_only: None,
             planned: Default::default(),
+            planned_in: Epoch::default(),
             ping: None,
             liveness: Liveness::new(now),
             recovery: Recovery::default(),

@@ -3,10 +3,29 @@
 
 use std::time::Duration;
 
+use super::Terminal;
 use super::cx::{Ask, Cx};
 use super::tunnel::Tunnel;
+use crate::Time;
 use crate::address::Leg;
+use crate::id::PathId;
 use crate::machine::Hint;
+use crate::wire::Header;
+
+impl Terminal {
+    /// Whether a peer goes on in a session that we have lost, of a tunnel that we have.
+    /// Where there is no tunnel either, the driver knows.
+    pub(super) fn is_stray(&self, now: Time, header: &Header) -> bool {
+        let tunnel = self.tunnels.get(&PathId::from_bytes(header.envelope.id));
+        tunnel.is_some_and(|tunnel| !tunnel.has_session(now, header.envelope.slot))
+    }
+
+    pub(super) fn tell_stray(&mut self, now: Time, leg: &Leg, datagram: &[u8]) {
+        if let Some(notice) = self.strays.answer(now, datagram) {
+            self.out.send(leg.unpinned(), "Unknown Session", notice.emit());
+        }
+    }
+}
 
 impl Tunnel {
     /// A hint and no more: the session stays until another one is confirmed. Who

@@ -72,7 +72,7 @@ impl Tunnel {
         let mut legs: Vec<Leg> = self.selected.iter().map(|selected| selected.leg).collect();
         // Not where something merely seemed to come from: nobody there has asked
         // for more than a challenge.
-        let known = |remote: &&Remote| remote.named || remote.confirmed.is_some();
+        let known = |remote: &&Remote| remote.named.is_some() || remote.confirmed.is_some();
         let mut direct: Vec<_> =
             self.remotes.iter().filter(|remote| remote.relay.is_none()).filter(known).collect();
         direct.sort_by_key(|remote| {

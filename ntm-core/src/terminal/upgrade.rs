@@ -13,6 +13,9 @@ use crate::address::Leg;
 const FIRST: Duration = Duration::from_millis(250);
 /// and then twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(30);
+/// After so long without a plan for where both ends are the coordinator is asked for
+/// one: it may have restarted, and not have known both when one of them moved.
+const UNPLANNED: Duration = Duration::from_secs(1);
 
 /// When direct ways are looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,8 +39,13 @@ impl Tunnel {
         };
         upgrade.wait = (2 * upgrade.wait).min(LONGEST);
         upgrade.next = cx.now + cx.rng.jitter(upgrade.wait);
+        let waited = upgrade.wait > UNPLANNED;
         if self.by_relay_only.is_some() || !self.liveness.is_in_use(cx.now) {
             return;
+        }
+        let is_planned = self.planned.0 >= self.peer_epoch && self.planned_in == cx.epoch;
+        if waited && self.is_relayed() && !is_planned {
+            self.ask_direction(cx);
         }
         let asked = |leg: &Leg| self.remotes.get(leg).is_some_and(|r| r.probe.is_some());
         let unasked: Vec<Leg> = self.better_ways().into_iter().filter(|leg| !asked(leg)).collect();

@@ -23,7 +23,7 @@ const COPIES: u32 = PROBES - 1;
 /// A way that does not carry everything is asked again after this,
 const FIRST: Duration = Duration::from_secs(1);
 /// and then after twice as long each time, up to this.
-const LONGEST: Duration = Duration::from_secs(64);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a way carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

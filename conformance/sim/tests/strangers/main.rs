@@ -106,11 +106,12 @@ fn is_ignored(pair: &mut Pair, host: HostId, from: SocketAddr, datagram: &[u8]) 
     // That he is told so is remembered for a moment.
     let is_told = seen.len() == 1 && seen.iter().all(is_notice);
     pair.world.net.tap = tapped.map(|before| [before, seen].concat());
-    if is_told && Kind::of(datagram) == Ok(Kind::Signalling) {
+    let is_same = before == state(pair, host);
+    if !is_same && is_told && matches!(Kind::of(datagram), Ok(Kind::Signalling | Kind::Control)) {
         let (terminal, coordinator, sent) = shown(pair, host);
         return (terminal, coordinator, sent - 1) == visible;
     }
-    before == state(pair, host)
+    is_same
 }
 
 /// Bytes that a host sends to the attacker when this datagram arrives from him.

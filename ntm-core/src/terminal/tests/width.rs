@@ -101,7 +101,7 @@ fn a_way_with_the_least_limit_is_asked_again_while_it_is_used_and_not_when_idle(
     let path = moved.world.path(&moved.cn);
     let traffic = Traffic { received: 1, ..Traffic::default() };
     moved.world.terminal.handle_traffic(moved.world.now, &path, traffic);
-    moved.sent = moved.world.waits(Duration::from_secs(59));
+    moved.sent = moved.world.waits(Duration::from_secs(30));
     let large = moved.asked(false);
     moved.answers(&large[..1], Duration::ZERO);
     assert_eq!(moved.limit(), Some(1400));
