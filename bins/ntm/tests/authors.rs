@@ -1,5 +1,5 @@
-//! What the author of a plugin meets first is true: the page about the first plugin, and the
-//! templates.
+//! What an author or operator meets first is true: the page about the first plugin, the
+//! templates, and the configurations among the examples.
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "these are tests")]
 #![cfg(target_os = "linux")]
 
@@ -140,6 +140,30 @@ fn a_plugin_of_each_kind_begins_whole() {
         assert!(tested.status.success(), "{kind}: {}", said(&tested));
         assert!(said(&tested).contains("a_mistake_is_blamed_on_its_key ... ok"));
     }
+}
+
+#[test]
+fn every_configuration_among_the_examples_is_right() {
+    let desk = Desk::new();
+    let examples = desk.0.path().join("ntm/examples").read_dir().unwrap();
+    let mut checked = 0;
+    for file in examples.map(|entry| entry.unwrap().path()) {
+        if file.extension().is_none_or(|it| it != "toml") {
+            continue;
+        }
+        checked += 1;
+        let text = fs::read_to_string(&file).unwrap();
+        let key = text.lines().find_map(|line| line.strip_prefix("key = \"")).unwrap();
+        let key = key.split_once('"').unwrap().0;
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let folder = desk.0.path().join(format!("{name}-is-right"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(name), text.as_bytes()).unwrap();
+        assert!(desk.run("ntm", &["key", "generate", "--out", key], &folder).status.success());
+        let output = desk.run("ntm", &["run", "--config", name, "--check"], &folder);
+        assert!(output.status.success(), "{name}: {}", said(&output));
+    }
+    assert!(checked >= 4);
 }
 
 #[test]
