@@ -4,15 +4,19 @@
  *   library = "libc_udp.so"
  *   config = { port = 4330 }        0: a port of the system's choice
  *
- * One socket for both IP versions; all lanes share it. */
+ * One socket for both IP versions; all lanes share it. For Linux. */
+#define _GNU_SOURCE
 #include "ntm_plugin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 NTM_PLUGIN(NTM_TRANSPORT, "c-udp", "0.1.0");
@@ -38,25 +42,31 @@ static ntm_addr to_host(const struct sockaddr_in6 *from) {
     return addr;
 }
 
-static int32_t fail(ntm_error *error, uint32_t fault, const char *what, const char *remedy) {
+static int32_t fail(ntm_error *error, uint32_t fault, const char *what, const char *key) {
     error->fault = fault;
     snprintf(error->message, sizeof error->message, "%s", what);
-    snprintf(error->remedy, sizeof error->remedy, "%s", remedy);
-    snprintf(error->key, sizeof error->key, "port");
+    snprintf(error->remedy, sizeof error->remedy, "set `port`, 0 to 65535, and nothing else");
+    snprintf(error->key, sizeof error->key, "%s", key);
     return NTM_FAILED;
 }
 
-/* `{}` or `{"port":4330}`: all that there is to tell. */
+/* One JSON object without blanks, such as `{"port":4330}`; keys come in any order. */
 static int32_t port_of(const ntm_create *create, unsigned *port, ntm_error *error) {
-    char config[64] = "", rest;
+    char config[256] = "", key[128];
     *port = 4330;
     if (create->config.len < sizeof config)
         memcpy(config, create->config.data, create->config.len);
-    int known = !strcmp(config, "{}") ||
-                sscanf(config, " {\"port\":%u}%c", port, &rest) == 1;
-    if (known && *port < 65536)
-        return NTM_OK;
-    return fail(error, NTM_FAULT_CONFIG, "the one key is `port`, 0 to 65535", "");
+    for (const char *at = config + 1; *at == '"' || *at == ',';) {
+        int len = 0;
+        at += *at == ',';
+        if (sscanf(at, "\"%127[^\"]\":%n", key, &len) != 1 || strcmp(key, "port"))
+            return fail(error, NTM_FAULT_CONFIG, "there is no such key", key);
+        at += len;
+        if (sscanf(at, "%u%n", port, &len) != 1 || *port > 65535)
+            return fail(error, NTM_FAULT_CONFIG, "that is no port", key);
+        at += len;
+    }
+    return NTM_OK;
 }
 
 static int32_t check(const ntm_create *create, ntm_error *error) {
@@ -64,35 +74,60 @@ static int32_t check(const ntm_create *create, ntm_error *error) {
     return port_of(create, &port, error);
 }
 
-/* The handle is the descriptor, plus one: a handle is not null. */
-static int fd_of(void *self) { return (int)(intptr_t)self - 1; }
+typedef struct {
+    int socket;
+    int poll; /* readable when the socket is: what the host polls, so that only we have that */
+} self_t;
+
+static void destroy(void *handle) {
+    self_t *self = handle;
+    close(self->socket);
+    close(self->poll);
+    free(self);
+}
 
 static int32_t create(const ntm_create *create, void **out, ntm_error *error) {
+    int off = 0, much = 4 << 20;
     unsigned port;
     if (port_of(create, &port, error))
         return NTM_FAILED;
-    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), off = 0;
+    self_t *self = malloc(sizeof *self);
+    if (!self)
+        return fail(error, NTM_FAULT_SYSTEM, "there is no memory", "");
+    self->socket = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    self->poll = epoll_create1(EPOLL_CLOEXEC);
+    setsockopt(self->socket, SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
     struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) ||
-        bind(fd, (struct sockaddr *)&any, sizeof any)) {
-        int busy = errno == EADDRINUSE;
-        uint32_t fault = busy ? NTM_FAULT_BUSY : NTM_FAULT_SYSTEM;
-        fail(error, fault, strerror(errno), "choose another `port`");
-        if (fd >= 0)
-            close(fd);
+    struct epoll_event readable = {.events = EPOLLIN};
+    if (setsockopt(self->socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) ||
+        bind(self->socket, (struct sockaddr *)&any, sizeof any) ||
+        epoll_ctl(self->poll, EPOLL_CTL_ADD, self->socket, &readable)) {
+        uint32_t fault = errno == EADDRINUSE ? NTM_FAULT_BUSY : NTM_FAULT_SYSTEM;
+        fail(error, fault, strerror(errno), "port");
+        destroy(self);
         return NTM_FAILED;
     }
-    *out = (void *)(intptr_t)(fd + 1);
+    *out = self;
     return NTM_OK;
 }
 
-static void destroy(void *self) { close(fd_of(self)); }
+/* Puts something that is readable for ever and no socket in the socket's place: the port is
+ * free, lanes wake who polls them and answer with an error. */
+static void close_(void *handle) {
+    self_t *self = handle;
+    struct epoll_event readable = {.events = EPOLLIN};
+    int end = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    dup3(end, self->socket, O_CLOEXEC);
+    epoll_ctl(self->poll, EPOLL_CTL_ADD, self->socket, &readable);
+    close(end);
+}
 
 static uint32_t wire_kind(void *self) { return (void)self, 1; }
 
-static int32_t lane_fd(void *self, uint32_t lane) { return (void)lane, fd_of(self); }
+static int32_t lane_fd(void *self, uint32_t lane) { return (void)lane, ((self_t *)self)->poll; }
 
 static int64_t try_send(void *self, uint32_t lane, const ntm_tx *packets, size_t count) {
+    int fd = ((self_t *)self)->socket;
     (void)lane;
     for (size_t i = 0; i < count; i++) {
         const ntm_tx *packet = &packets[i];
@@ -100,7 +135,7 @@ static int64_t try_send(void *self, uint32_t lane, const ntm_tx *packets, size_t
         size_t step = packet->segment ? packet->segment : packet->len, at = 0;
         do {
             size_t rest = packet->len - at, len = rest < step ? rest : step;
-            if (sendto(fd_of(self), packet->data + at, len, 0, (void *)&to, sizeof to) < 0)
+            if (sendto(fd, packet->data + at, len, 0, (void *)&to, sizeof to) < 0)
                 return i ? (int64_t)i : -errno; /* counts whole entries alone */
             at += len;
         } while (at < packet->len);
@@ -109,12 +144,13 @@ static int64_t try_send(void *self, uint32_t lane, const ntm_tx *packets, size_t
 }
 
 static int64_t try_recv(void *self, uint32_t lane, ntm_rx *slots, size_t count) {
+    int fd = ((self_t *)self)->socket;
     (void)lane;
     for (size_t i = 0; i < count; i++) {
         struct sockaddr_in6 from;
         socklen_t size = sizeof from;
         ssize_t len =
-            recvfrom(fd_of(self), slots[i].data, slots[i].capacity, 0, (void *)&from, &size);
+            recvfrom(fd, slots[i].data, slots[i].capacity, 0, (void *)&from, &size);
         if (len < 0)
             return i ? (int64_t)i : -errno;
         slots[i].len = (size_t)len;
@@ -126,7 +162,7 @@ static int64_t try_recv(void *self, uint32_t lane, ntm_rx *slots, size_t count) 
 static void local_addrs(void *self, void (*put)(void *, const ntm_addr *), void *sink) {
     struct sockaddr_in6 ours;
     socklen_t size = sizeof ours;
-    if (!getsockname(fd_of(self), (struct sockaddr *)&ours, &size)) {
+    if (!getsockname(((self_t *)self)->socket, (struct sockaddr *)&ours, &size)) {
         ntm_addr addr = to_host(&ours);
         put(sink, &addr);
     }
@@ -146,6 +182,7 @@ static const ntm_transport table = {
     .wire_kind = wire_kind,
     .lanes = {lane_fd, try_send, try_recv},
     .local_addrs = local_addrs,
+    .close = close_,
 };
 static const ntm_component list[] = {{sizeof list[0], NTM_TRANSPORT, &table}};
 static const ntm_plugin plugin = {sizeof plugin, 1, sizeof list[0], 0, list};

@@ -32,8 +32,8 @@
 //!
 //! Made when something is to be sent to an address, and kept while anything passes. Whoever
 //! called is known to the other end by the port that its system chose, as behind a NAT. A
-//! move of this node, and `rebind`, end all of them: the next packet makes another, which
-//! comes from where the node is now. Nothing hides a move from the core.
+//! move of this node ends those that it has made: the next packet makes another, which comes
+//! from where the node is now. Nothing hides a move from the core.
 //!
 //! To read on: [`Config`]; `transport` (opening and closing), `shared` (what is sent and what
 //! arrives), `queue`, `tls`.

@@ -36,16 +36,18 @@ pub(crate) struct Shared {
     most: usize,
     idle: Duration,
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
-    /// Grows when all connections have to go.
-    epoch: watch::Sender<u64>,
+    /// Tells connections that were made here to go,
+    moved: watch::Sender<()>,
+    /// and all of them.
+    over: watch::Sender<()>,
     handshakes: Arc<Semaphore>,
     pub(crate) counts: Counts,
 }
 
 /// What there is towards an address.
 enum Peer {
-    /// A connection, or one that is being made.
-    Open(Arc<Queue>),
+    /// A connection, or one that is being made; whether it is made here.
+    Open { queue: Arc<Queue>, called: bool },
     /// None could be made, and none is tried until then.
     Resting(Instant),
 }
@@ -76,7 +78,8 @@ impl Shared {
             most,
             idle,
             peers: Mutex::default(),
-            epoch: watch::Sender::new(0),
+            moved: watch::Sender::new(()),
+            over: watch::Sender::new(()),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             counts: Counts::default(),
         }
@@ -88,13 +91,21 @@ impl Shared {
 
     /// Connections that are there or being made.
     pub(crate) fn connections(&self) -> usize {
-        self.peers().values().filter(|peer| matches!(peer, Peer::Open(_))).count()
+        self.peers().values().filter(|peer| matches!(peer, Peer::Open { .. })).count()
     }
 
-    /// Ends all connections. What is sent from now on makes others.
+    /// Ends the connections that were made here: what is sent from now on makes others, from
+    /// where the node is now. One that another node made stays for as long as it works; that
+    /// node is behind the port that it called from, and cannot be called there.
+    pub(crate) fn moved(&self) {
+        self.peers().retain(|_, peer| matches!(peer, Peer::Open { called: false, .. }));
+        self.moved.send_replace(());
+    }
+
+    /// Ends all connections.
     pub(crate) fn leave(&self) {
         self.peers().clear();
-        self.epoch.send_modify(|epoch| *epoch += 1);
+        self.over.send_replace(());
     }
 
     /// Sends what one lane is given until it is closed.
@@ -124,13 +135,15 @@ impl Shared {
         let now = Instant::now();
         let mut peers = self.peers();
         match peers.get(&remote) {
-            Some(Peer::Open(queue)) => return Some(queue.clone()),
+            Some(Peer::Open { queue, .. }) => return Some(queue.clone()),
             Some(Peer::Resting(until)) if now < *until => return None,
             Some(Peer::Resting(_)) | None => {}
         }
-        let queue = self.admit(&mut peers, now, remote)?;
+        let queue = self.admit(&mut peers, now, remote, true)?;
+        // Before anybody can tell them.
+        let (moved, over) = (self.moved.subscribe(), self.over.subscribe());
         drop(peers);
-        tokio::spawn(self.clone().call(remote, queue.clone()));
+        tokio::spawn(self.clone().call(remote, queue.clone(), moved, over));
         Some(queue)
     }
 
@@ -140,6 +153,7 @@ impl Shared {
         peers: &mut BTreeMap<SocketAddr, Peer>,
         now: Instant,
         remote: SocketAddr,
+        called: bool,
     ) -> Option<Arc<Queue>> {
         if peers.len() >= self.most {
             peers.retain(|_, peer| !matches!(peer, Peer::Resting(until) if *until <= now));
@@ -148,12 +162,17 @@ impl Shared {
             return None;
         }
         let queue = Arc::new(Queue::default());
-        peers.insert(remote, Peer::Open(queue.clone()));
+        peers.insert(remote, Peer::Open { queue: queue.clone(), called });
         Some(queue)
     }
 
-    async fn call(self: Arc<Self>, remote: SocketAddr, queue: Arc<Queue>) {
-        let mut epoch = self.epoch.subscribe();
+    async fn call(
+        self: Arc<Self>,
+        remote: SocketAddr,
+        queue: Arc<Queue>,
+        mut moved: watch::Receiver<()>,
+        mut over: watch::Receiver<()>,
+    ) {
         let connection = async {
             let made = timeout(HANDSHAKE, self.connect(remote)).await;
             match made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
@@ -166,7 +185,8 @@ impl Shared {
         };
         let (why, failed) = tokio::select! {
             ended = connection => ended,
-            _ = epoch.changed() => (io::ErrorKind::ConnectionAborted.into(), false),
+            _ = moved.changed() => (io::ErrorKind::ConnectionAborted.into(), false),
+            _ = over.changed() => (io::ErrorKind::ConnectionAborted.into(), false),
         };
         self.ended(remote, &queue, &why, failed);
     }
@@ -203,13 +223,13 @@ impl Shared {
         remote: SocketAddr,
         permit: OwnedSemaphorePermit,
     ) {
-        let mut epoch = self.epoch.subscribe();
+        let mut over = self.over.subscribe();
         let connection = async {
             tune(&stream)?;
             let made = timeout(HANDSHAKE, self.terms.acceptor.accept(stream)).await;
             drop(permit);
             let stream = made.map_err(|_| io::ErrorKind::TimedOut)??;
-            let queue = self.admit(&mut self.peers(), Instant::now(), remote);
+            let queue = self.admit(&mut self.peers(), Instant::now(), remote, false);
             let queue = queue.ok_or(io::ErrorKind::QuotaExceeded)?;
             count(&self.counts.accepted, 1);
             let why = self.run(stream.into(), remote, &queue).await;
@@ -220,7 +240,7 @@ impl Shared {
             ended = connection => if let Err(why) = ended {
                 tracing::debug!(%remote, %why, "a caller was not let in");
             },
-            _ = epoch.changed() => {}
+            _ = over.changed() => {}
         }
     }
 
@@ -267,7 +287,8 @@ impl Shared {
         count(&self.counts.lost, queue.len());
         let mut peers = self.peers();
         // Another may have taken its place.
-        if matches!(peers.get(&remote), Some(Peer::Open(it)) if Arc::ptr_eq(it, queue)) {
+        if matches!(peers.get(&remote), Some(Peer::Open { queue: it, .. }) if Arc::ptr_eq(it, queue))
+        {
             if failed {
                 peers.insert(remote, Peer::Resting(Instant::now() + REST));
             } else {

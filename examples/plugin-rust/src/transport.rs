@@ -122,7 +122,7 @@ impl Transport for Tls {
     }
 
     fn moved(&self) {
-        self.shared.leave();
+        self.shared.moved();
     }
 
     async fn rebind(&self) -> Result<(), PluginError> {

@@ -170,15 +170,6 @@ impl<T: Table> Instance<T> {
         }
     }
 
-    /// Tells the plugin something that nobody waits for the end of.
-    pub(crate) fn tell(
-        self: &Arc<Self>,
-        call: Call,
-        entry: impl FnOnce(&Self, &T, Handle) + Send + 'static,
-    ) -> Result<(), PluginError> {
-        self.push(&self.crew, call, entry, |()| {})
-    }
-
     /// As [`ask`](Self::ask), for callers that cannot await: waits so long at most.
     pub(crate) fn ask_within<R: Send + 'static>(
         self: &Arc<Self>,

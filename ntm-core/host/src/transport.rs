@@ -168,7 +168,8 @@ impl Transport for DynTransport {
 
     fn moved(&self) {
         let told = self.keeper.instance().and_then(|instance| {
-            instance.tell(Call::quick("moved"), |_, table, handle| {
+            // What is sent next is to go by what there is after the move.
+            instance.ask_within(GLANCE, Call::quick("moved"), |_, table, handle| {
                 if let Some(moved) = table.moved {
                     // SAFETY: the plugin's own handle.
                     unsafe { moved(handle) };

@@ -82,9 +82,14 @@ fn the_example_in_c_carries_whoever_compiled_it() {
         let transport = Kinds::named("transport");
         let schema = library.schema(transport).unwrap().unwrap();
         assert_eq!(schema["properties"]["port"]["maximum"], 65_535);
-        for wrong in [json!({ "port": 65_536 }), json!({ "prot": 1 }), json!({ "port": "1" })] {
+        for (wrong, key) in [
+            (json!({ "port": 65_536 }), "port"),
+            (json!({ "port": "1" }), "port"),
+            (json!({ "port": 1, "prot": 1 }), "prot"),
+            (json!({ "an": 1, "port": 1 }), "an"),
+        ] {
             let error = library.check(transport, &wrong).unwrap_err();
-            assert_eq!((error.fault, error.key.as_deref()), (Fault::Config, Some("port")));
+            assert_eq!((error.fault, error.key.as_deref()), (Fault::Config, Some(key)));
         }
         carries(library, &json!({ "port": 0 }));
         let taken = std::net::UdpSocket::bind("[::]:0").unwrap();
