@@ -88,18 +88,22 @@ loom:
 model *words:
     cargo run --release --locked -p ntm-model -- {{words}}
 
-# Looks for crashes with every fuzz target, so many seconds each. What is found lands in ntm-core/fuzz/artifacts; how to keep it: ntm-core/fuzz/README.md.
+# Looks for crashes with every fuzz target, so many seconds each. What is found lands in artifacts/ beside them; how to keep it: README.md of ntm-core/fuzz and ntm-core/host/fuzz.
 fuzz seconds="60":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo +nightly --version >/dev/null 2>&1 || { echo "a nightly toolchain is missing: rustup toolchain install nightly" >&2; exit 4; }
     cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 4; }
-    cd ntm-core
-    cargo +nightly fuzz build
-    for target in $(cargo +nightly fuzz list); do
-        mkdir -p "fuzz/target/found/$target"
-        cargo +nightly fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
-            -max_total_time={{seconds}} -max_len=4096 -timeout=20
+    for folder in ntm-core ntm-core/host; do
+        cd "{{justfile_directory()}}/$folder"
+        cargo +nightly fuzz build
+        for target in $(cargo +nightly fuzz list); do
+            mkdir -p "fuzz/target/found/$target"
+            longest=4096
+            [ "$target" = inspect ] && longest=32768
+            cargo +nightly fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
+                -max_total_time={{seconds}} -max_len=$longest -timeout=20
+        done
     done
 
 # The core's tests under the address sanitizer.

@@ -236,6 +236,48 @@ mod tests {
         assert_eq!(table[words - 1], u64::MAX);
     }
 
+    /// Copies what has a table's size and functions everywhere, but where `without` is.
+    fn without<T: Table>(without: Option<usize>) -> Result<(), Why> {
+        let words = size_of::<T>() / size_of::<usize>();
+        let mut table = vec![create as *const () as usize; words];
+        // The size, what is reserved, features; then functions alone.
+        (table[0], table[1]) = (size_of::<T>(), 0);
+        if let Some(at) = without {
+            table[at] = 0;
+        }
+        // SAFETY: as many bytes are there as its first four say, and no function in it is
+        // called.
+        unsafe { copy::<T>(table.as_ptr().cast()).map(drop) }
+    }
+
+    /// The entries that may not be null, in their order.
+    fn mandatory<T: Table>() -> Vec<&'static str> {
+        assert_eq!(without::<T>(None), Ok(()));
+        let words = size_of::<T>() / size_of::<usize>();
+        let refusals = (2..words).filter_map(|at| match without::<T>(Some(at)) {
+            Err(Why::NullEntry(entry)) => Some(entry),
+            Err(other) => panic!("word {at}: {other:?}"),
+            Ok(()) => None,
+        });
+        refusals.collect()
+    }
+
+    #[test]
+    fn each_mandatory_entry_is_missed_by_its_name() {
+        let lanes = ["lane_fd", "try_send", "try_recv"];
+        let of = |own: &[&'static str]| [&["create", "destroy"], own].concat();
+        let transport = [&["wire_kind"], &lanes[..], &["local_addrs"]].concat();
+        assert_eq!(mandatory::<TransportTable>(), of(&transport));
+        let watcher = ["event_fd", "next", "snapshot", "routes"];
+        assert_eq!(mandatory::<WatcherTable>(), of(&watcher));
+        assert_eq!(mandatory::<TraversalTable>(), of(&["plan"]));
+        let vip = ["ranges", "restore", "allocate", "release"];
+        assert_eq!(mandatory::<VipTable>(), of(&vip));
+        let interface = [&lanes[..], &["ifindex", "name", "configure"]].concat();
+        assert_eq!(mandatory::<InterfaceTable>(), of(&interface));
+        assert_eq!(mandatory::<RegistryTable>(), of(&["load", "commit"]));
+    }
+
     #[test]
     fn a_longer_table_is_one_of_a_newer_minor() {
         #[repr(C)]

@@ -80,6 +80,24 @@ fn a_header_of_another_world_is_refused() {
 }
 
 #[test]
+fn a_library_for_another_machine_is_refused() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/inspect");
+    let mut cases = vec![("arm64-macos", "is built for macOS; use its build for this system")];
+    if cfg!(target_pointer_width = "64") {
+        cases.push(("i386-linux", "has pointers of 32 bits, and this host of 64; use its build"));
+    }
+    if cfg!(target_arch = "x86_64") {
+        let powerpc = "is built for powerpc64, and this host for x86_64; use its build";
+        let arm = "is built for aarch64, and this host for x86_64; use its build for this machine";
+        cases.extend([("powerpc64-linux", powerpc), ("aarch64-linux", arm)]);
+    }
+    for (name, sentence) in cases {
+        let said = refused(&seeds.join(name));
+        assert!(said.starts_with("plugin `seed` 1.0 (") && said.contains(sentence), "{said}");
+    }
+}
+
+#[test]
 fn what_is_no_library_is_refused() {
     let place = Place::new();
     assert!(inspect(&place.at("absent.so")).unwrap_err().to_string().starts_with("there is no"));
@@ -116,6 +134,18 @@ fn root_does_not_load_what_others_may_write() {
                 assert!(refusal.to_string().contains("run `chmod go-w "), "{refusal}");
             }
             Ok(_) => assert!(!(others && root), "{mode:o}"),
+        }
+    }
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
+    // Whoever may write the folder may put another file there; but for a sticky one.
+    for (mode, others) in [(0o775, true), (0o1777, false), (0o755, false)] {
+        fs::set_permissions(place.0.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let looked = inspect(&library);
+        assert_eq!(looked.is_err(), others && root, "{mode:o}: {looked:?}");
+        if let Err(refusal) = looked {
+            let folder = place.0.path().canonicalize().unwrap();
+            assert_eq!(refusal.why(), &Why::Writable(folder), "{refusal}");
+            assert_eq!(Library::load(&library).unwrap_err(), refusal);
         }
     }
 }

@@ -16,6 +16,8 @@ mod commands;
 mod conflicts;
 #[cfg(target_os = "linux")]
 mod domain;
+#[cfg(target_os = "linux")]
+mod inspected;
 #[cfg(all(target_os = "linux", feature = "lab"))]
 mod lab;
 #[cfg(target_os = "linux")]
@@ -49,6 +51,7 @@ fn main() -> std::process::ExitCode {
         signals::trials(),
         commands::trials(),
         clean::trials(),
+        inspected::trials(),
         libraries::trials(),
         #[cfg(feature = "lab")]
         lab::trials(),
