@@ -57,6 +57,9 @@ pub(crate) trait Hooks<T: Table>: Send + Sync + 'static {
     /// An instance is there, and nobody else uses it yet.
     fn came(&self, instance: &Arc<Instance<T>>) -> Result<(), PluginError>;
 
+    /// The instance is the one of the moment from now on.
+    fn took_over(&self) {}
+
     /// The instance is broken. Called by whoever noticed: must not block.
     fn went(&self, instance: &Arc<Instance<T>>);
 
@@ -107,6 +110,7 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
         self.course().opened = Some(Instant::now());
         self.library.health.opened();
         self.current.store(Some(instance.clone()));
+        self.hooks.took_over();
         // One that broke before it was known is still here.
         if let Err(error) = instance.well()
             && self.current.swap(None).is_some()

@@ -97,10 +97,14 @@ impl Hooks<WatcherTable> for News {
         let thread = thread::Builder::new().name(thread_name("news"));
         thread.spawn(move || listen(&it, &told, &fd, &stopped)).map_err(failed)?;
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+        Ok(())
+    }
+
+    fn took_over(&self) {
+        // Whoever hears of it asks at once.
         if self.opened.fetch_add(1, Ordering::Relaxed) > 0 {
             self.told.tell(change::RESYNC);
         }
-        Ok(())
     }
 
     fn went(&self, _: &Arc<Instance<WatcherTable>>) {
