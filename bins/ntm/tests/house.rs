@@ -29,7 +29,11 @@ fn allowed(name: &str) -> fn(&str) -> bool {
         "ntm-sim" | "ntm-lab" => |on| on == "ntm-core",
         // A shared object that tests load.
         "ntm-fault" => |on| ["ntm-core", "ntm-sdk", "ntm-transport-udp"].contains(&on),
-        "ntm-bench" => |on| on == "ntm-core" || on == "ntm-lab",
+        // Both sides of the boundary, and a plugin, are what it measures.
+        "ntm-bench" => |on| {
+            ["ntm-abi", "ntm-core", "ntm-host", "ntm-lab", "ntm-sdk", "ntm-transport-udp"]
+                .contains(&on)
+        },
         // What is tested is among what it stands on.
         "ntm-conformance" => |on| !["ntm", "ntm-bench", "ntm-model"].contains(&on),
         // Good plugins with one thing made wrong, and the suite that is to find it.

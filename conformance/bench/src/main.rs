@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod bed;
 #[cfg(target_os = "linux")]
+mod boundary;
+#[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
 mod crowd;

@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+#[path = "../../../bins/ntm/tests/shared_object/mod.rs"]
+mod shared_object;
+
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ntm-bench")).args(arguments).output().unwrap()
 }
@@ -164,6 +167,30 @@ fn stages_are_measured_and_compared() {
     }
     let missing = bench(&["stages", "--check", folder.path().join("none").to_str().unwrap()]);
     assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn the_boundary_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = shared_object::shared_object("ntm-transport-udp-dyn", folder.path());
+    let json = folder.path().join("boundary.json");
+    let files = [library.to_str().unwrap(), json.to_str().unwrap()];
+    let output = bench(&["boundary", "--quick", "--library", files[0], "--json", files[1]]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let measured: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let comparisons = measured["comparisons"].as_array().unwrap();
+    assert_eq!(comparisons.len(), 3);
+    for comparison in comparisons {
+        for way in comparison["ways"].as_array().unwrap() {
+            assert!(way["median"].as_f64().unwrap() > 0.0, "{way}");
+            assert!(way["ratio"].as_f64().unwrap() > 0.0, "{way}");
+            assert_eq!(way["values"].as_array().unwrap().len(), 2);
+        }
+    }
+    assert!(told.contains("| shared object |"), "{told}");
+    let missing = bench(&["boundary", "--library", "/nowhere.so"]);
+    assert_eq!(missing.status.code(), Some(4));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod boundary;
 mod handover;
 mod moves;
 mod relay;
@@ -26,6 +27,7 @@ Examples:
   ntm-bench handover --rtt 20
   ntm-bench relay
   ntm-bench stages
+  ntm-bench boundary
 
 Exit codes:
   0  done
@@ -49,6 +51,8 @@ enum Command {
     Relay(relay::Relay),
     /// What each stage of a packet's way costs, without a network.
     Stages(stages::Stages),
+    /// What it costs that a transport is in a shared object.
+    Boundary(boundary::Boundary),
 }
 
 /// Why the program ends; the numbers are those of `ntm`.
@@ -94,6 +98,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Handover(handover) => handover.execute(),
         Command::Relay(relay) => relay.execute(),
         Command::Stages(stages) => stages.execute(),
+        Command::Boundary(boundary) => boundary.execute(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
