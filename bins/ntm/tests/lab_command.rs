@@ -6,6 +6,10 @@
 fn main() {}
 
 #[cfg(target_os = "linux")]
+#[path = "shared_object/mod.rs"]
+mod shared_object;
+
+#[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     use libtest_mimic::{Arguments, Failed, Trial, run};
 
@@ -25,11 +29,19 @@ fn main() -> std::process::ExitCode {
     let paper = ["fast", "seed"]
         .map(|mode| Trial::test(format!("paper_{mode}"), move || linux::paper(mode)));
     let bare = Trial::test("paper_without_tools", linux::paper_without_tools);
-    let quic = Trial::test("paper_over_quic", linux::paper_over_quic);
+    let outfits = [
+        Trial::test("paper_over_quic", linux::paper_over_quic),
+        Trial::test("paper_with_udp_blocked", linux::paper_with_udp_blocked)
+            .with_ignored_flag(ntm_lab::Tools::detect().nft.is_none()),
+        Trial::test("paper_by_libraries", linux::paper_by_libraries),
+        Trial::test("a_cell_over_quic", linux::cell_over_quic),
+        Trial::test("a_cell_by_libraries", linux::cell_by_libraries),
+    ];
     let resumed = Trial::test("a_killed_grid_is_gone_on_with", linux::killed_grid);
     // 5 rows × 2 families × 3 movers × 2 modes, and 5 × 4 changes of row.
     assert_eq!((rows.len(), cells.len()), (60 + 20, 9));
-    let trials = rows.into_iter().chain(cells).chain(paper).chain([bare, quic, resumed]).collect();
+    let trials =
+        rows.into_iter().chain(cells).chain(paper).chain(outfits).chain([bare, resumed]).collect();
     run(&arguments, trials).exit_code()
 }
 
@@ -44,6 +56,8 @@ mod linux {
     use libtest_mimic::Failed;
     use ntm_lab::scenario::until;
     use serde_json::Value;
+
+    use super::shared_object::shared_object;
 
     /// For something that must happen by itself.
     const LIMIT: Duration = Duration::from_secs(60);
@@ -87,7 +101,12 @@ mod linux {
 
     /// The command judges each cell; what it publishes of one says so too.
     pub(crate) fn cell(name: &str) -> Result<(), Failed> {
-        let report = json(&["grid", "--json", "--only", name])?;
+        cell_of(&["--only", name]).map(drop)
+    }
+
+    fn cell_of(arguments: &[&str]) -> Result<Value, Failed> {
+        let report = json(&[&["grid", "--json"], arguments].concat())?;
+        let name = arguments[1];
         let [cell] = report["cells"].as_array().unwrap().as_slice() else {
             return Err(format!("not one cell: {report:#}").into());
         };
@@ -98,7 +117,7 @@ mod linux {
         assert!(cell["outage_ms"].as_f64().unwrap() > 0.0);
         assert!(cell["lost"].as_u64().unwrap() > 0);
         assert_eq!((&report["passed"], &report["failed"]), (&1.into(), &0.into()));
-        Ok(())
+        Ok(report)
     }
 
     /// What was done before the kill counts, what was under way is gone, and the rest
@@ -153,11 +172,63 @@ mod linux {
     }
 
     pub(crate) fn paper_over_quic() -> Result<(), Failed> {
-        let report = json(&["paper", "--json", "--moves", "1", "--transport", "quic"])?;
+        let report = paper_of(&["--transport", "quic"])?;
         assert_eq!(report["transports"], serde_json::json!(["quic"]));
+        Ok(())
+    }
+
+    pub(crate) fn paper_with_udp_blocked() -> Result<(), Failed> {
+        let report = paper_of(&["--transport", "udp,quic", "--block-udp"])?;
+        assert_eq!(report["udp_blocked"], true);
+        let useless = ntm(&["paper", "--moves", "1", "--block-udp"]);
+        assert_eq!(useless.status.code(), Some(2));
+        Ok(())
+    }
+
+    pub(crate) fn paper_by_libraries() -> Result<(), Failed> {
+        let folder = libraries()?;
+        let report = paper_of(&["--libraries", folder.path().to_str().unwrap()])?;
+        assert_eq!(report["libraries"], true);
+        Ok(())
+    }
+
+    fn paper_of(arguments: &[&str]) -> Result<Value, Failed> {
+        let report = json(&[&["paper", "--json", "--moves", "1"], arguments].concat())?;
         assert_eq!(report["checksum_ok"], true);
         assert_eq!(report["path_id_before"], report["path_id_after"]);
+        Ok(report)
+    }
+
+    pub(crate) fn cell_over_quic() -> Result<(), Failed> {
+        let report = cell_of(&["--only", "v4-dual-both-cone", "--transport", "quic"])?;
+        assert_eq!(report["transports"], serde_json::json!(["quic"]));
         Ok(())
+    }
+
+    pub(crate) fn cell_by_libraries() -> Result<(), Failed> {
+        let folder = libraries()?;
+        let at = folder.path().to_str().unwrap();
+        let arguments = ["--only", "dual-v6-mn-none", "--transport", "udp,quic", "--libraries", at];
+        assert_eq!(cell_of(&arguments)?["libraries"], true);
+        Ok(())
+    }
+
+    /// Every plugin that a node of the lab has, as a shared object.
+    fn libraries() -> Result<tempfile::TempDir, Failed> {
+        let folder = tempfile::tempdir()?;
+        let plugins = [
+            "transport-udp",
+            "transport-quic",
+            "watcher-netlink",
+            "interface-tun",
+            "traversal-rs",
+            "vip-pool",
+            "registry-redb",
+        ];
+        for plugin in plugins {
+            shared_object(&format!("ntm-{plugin}-dyn"), folder.path());
+        }
+        Ok(folder)
     }
 
     pub(crate) fn paper(mode: &str) -> Result<(), Failed> {

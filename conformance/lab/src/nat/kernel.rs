@@ -42,18 +42,26 @@ pub(super) fn install(nft: &Path, router: &Netns, wan: &str, nat: Nat) -> Result
 
 /// Drops forwarded packets that match an nft expression.
 pub(super) fn drop_matching(nft: &Path, router: &Netns, expression: &str) -> Result<()> {
-    run(
-        nft,
-        router,
-        &format!(
-            "table inet lab_drops {{
-               chain drops {{
-                 type filter hook forward priority -10;
-                 {expression} drop
-               }}
+    drop_at(nft, router, &["forward"], expression)
+}
+
+/// Drops what a machine sends and receives by a UDP port, its own or the other's.
+pub(crate) fn block_udp(nft: &Path, machine: &Netns, port: u16) -> Result<()> {
+    let both = format!("udp dport {port} drop; udp sport {port}");
+    drop_at(nft, machine, &["input", "output"], &both)
+}
+
+fn drop_at(nft: &Path, netns: &Netns, hooks: &[&str], expression: &str) -> Result<()> {
+    let chain = |hook: &&str| {
+        format!(
+            "chain drops_{hook} {{
+               type filter hook {hook} priority -10;
+               {expression} drop
              }}"
-        ),
-    )
+        )
+    };
+    let chains: Vec<_> = hooks.iter().map(chain).collect();
+    run(nft, netns, &format!("table inet lab_drops {{\n{}\n}}", chains.join("\n")))
 }
 
 /// Lets pass again what [`drop_matching`] forbade.

@@ -6,6 +6,7 @@ mod router;
 
 use std::fmt;
 
+pub(crate) use kernel::block_udp;
 pub(crate) use router::forward;
 pub use router::{Router, Side};
 

@@ -12,6 +12,7 @@ use ntm_core::Time;
 use serde_json::Value;
 
 use super::ask;
+use super::outfit::Outfit;
 use crate::error::{Doing as _, Error, Result};
 use crate::family::Family;
 use crate::host::Host;
@@ -79,7 +80,7 @@ pub struct Domain {
     keys: BTreeMap<String, String>,
     /// Where the coordinator is, as configurations write it.
     dc: Vec<String>,
-    transports: Vec<Transport>,
+    outfit: Outfit,
     /// A transport of others, behind these.
     library: Option<Library>,
     /// What nodes say of their transports, in the place of what follows from these.
@@ -165,7 +166,7 @@ impl Domain {
             folder: folder.to_owned(),
             keys: BTreeMap::new(),
             dc: Vec::new(),
-            transports: vec![Transport::Udp],
+            outfit: Outfit::default(),
             library: None,
             transport_sections: None,
             keep_alive: Duration::from_secs(25),
@@ -202,14 +203,15 @@ impl Domain {
             let at = |ip: &IpAddr| format!("\"{kind}:{}\"", SocketAddr::new(*ip, port));
             ips.iter().map(at).collect::<Vec<_>>()
         };
-        let ways = self.transports.iter().map(|it| (it.name().to_owned(), it.port()));
+        let ways = self.outfit.transports.iter().map(|it| (it.name().to_owned(), it.port()));
         let library = self.library.iter().map(|it| (it.kind.to_string(), it.port));
         self.dc = ways.chain(library).flat_map(at).collect();
         let mut text = format!(
             "[vip.config]\nipv4 = \"198.18.0.0/16\"\nipv6 = \"fd53:6e74:6d00::/48\"\n\
-             [registry.config]\npath = \"{}.redb\"\n\
+             [registry.config]\npath = \"{}\"\n\
              [coordinator]\npublic = [{}]\nkeep_alive = {}\n",
-            name,
+            // A library does not know where the configuration is.
+            self.folder.join(format!("{name}.redb")).display(),
             self.dc.join(", "),
             self.keep_alive.as_secs()
         );
@@ -252,7 +254,12 @@ impl Domain {
     /// Sets what every node started later sends and listens by, best first; UDP alone
     /// where it is not set.
     pub fn set_transports(&mut self, transports: &[Transport]) {
-        self.transports = transports.to_vec();
+        self.outfit.transports = transports.to_vec();
+    }
+
+    /// Sets what every node started later works with.
+    pub fn set_outfit(&mut self, outfit: &Outfit) {
+        self.outfit = outfit.clone();
     }
 
     /// Lets every node started later listen by the transport in this library, too, behind
@@ -282,20 +289,16 @@ impl Domain {
         let name = host.netns().name();
         let more = self.more.get(name).map_or("", String::as_str);
         let socket = self.folder.join(format!("{name}.sock"));
-        // UDP alone is what a node has that says nothing, or something of its own.
-        let of =
-            |transport: &Transport| format!("[[transport]]\nplugin = \"{}\"\n", transport.name());
-        let mut transports: String = match (&self.transports[..], &self.library) {
-            ([Transport::Udp], None) => String::new(),
-            (others, _) => others.iter().map(of).collect(),
-        };
+        let mut transports = self.outfit.transport_sections(self.library.is_some());
         if let Some(Library { file, .. }) = &self.library {
             transports += &format!("[[transport]]\nlibrary = \"{}\"\n", file.display());
         }
         let transports = self.transport_sections.as_ref().unwrap_or(&transports);
+        let plugins = self.outfit.sections(role);
+        self.outfit.prepare(host.netns())?;
         let text = format!(
             "[node]\nname = \"{name}.example\"\nrole = [\"{role}\"]\nkey = \"{name}.key\"\n\
-             [control]\nsocket = \"{}\"\n{transports}{sections}{more}",
+             [control]\nsocket = \"{}\"\n{transports}{plugins}{sections}{more}",
             socket.display()
         );
         let file = self.folder.join(format!("{name}.toml"));

@@ -8,6 +8,7 @@ mod chart;
 pub mod domain;
 pub mod grid;
 mod mover;
+mod outfit;
 mod pair;
 pub mod paper;
 mod plot;
@@ -16,3 +17,4 @@ mod stats;
 
 pub use ask::{handovers, until};
 pub use mover::Mover;
+pub use outfit::Outfit;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ask::until;
 use super::domain::{Domain, Mode, Node};
 use super::mover::{End, Mover};
+use super::outfit::Outfit;
 use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -62,7 +63,7 @@ impl Pair {
     pub(super) fn start(
         lab: &mut Lab,
         (program, folder): (&Path, &Path),
-        mode: Mode,
+        (mode, outfit): (Mode, &Outfit),
         core: &Site,
         places: &Places,
     ) -> Result<Self> {
@@ -74,6 +75,7 @@ impl Pair {
             host.join(places.of(end))?;
         }
         let mut domain = Domain::new(program, folder, &["dc", "rs", "mn", "cn"])?;
+        domain.set_outfit(outfit);
         let dc = domain.start_dc(&servers[0])?;
         let rs = domain.start_relay(&servers[1])?;
         let [mn, cn] = &hosts;

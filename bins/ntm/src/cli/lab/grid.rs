@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::beside::Beside;
 use super::journal::Journal;
+use super::outfit::Outfit;
 use super::{Mode, enter, keep_files};
 use crate::cli::{Failure, output};
 
@@ -27,6 +28,8 @@ Examples:
   ntm lab grid --list
   ntm lab grid --quick
   ntm lab grid --only 'v4-v6-*' --only '*-cgnat'
+  ntm lab grid --quick --transport udp,quic --block-udp
+  ntm lab grid --quick --libraries target/release
   ntm lab grid --resume cells.jsonl --json > grid.json
   ntm lab grid --resume cells.jsonl --plot outages.svg
 
@@ -45,6 +48,8 @@ pub(in crate::cli) struct Grid {
     /// What terminals do when they move.
     #[arg(long, value_enum, default_value_t = Mode::Fast)]
     mode: Mode,
+    #[command(flatten)]
+    outfit: Outfit,
     /// How many cells run at once; as many as there are processors if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: Option<u32>,
@@ -86,7 +91,8 @@ impl Grid {
         if self.here {
             return self.run_here(first);
         }
-        let report = Report::new(self.mode.into(), self.run_all(&cases)?);
+        let outfit = self.outfit.get()?;
+        let report = Report::new(self.mode.into(), &outfit, self.run_all(&cases)?);
         if let Some(path) = &self.plot {
             fs::write(path, report.svg()).map_err(|error| {
                 Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
@@ -104,8 +110,9 @@ impl Grid {
     }
 
     fn run_here(&self, case: Case) -> Result<(), Failure> {
+        let outfit = self.outfit.get()?;
         let (program, folder) = enter()?;
-        let cell = grid::run(&program, &folder, case, self.mode.into());
+        let cell = grid::run(&program, &folder, case, (self.mode.into(), &outfit));
         if let Some(into) = &self.files {
             keep_files(&folder, &into.join(case.to_string()))?;
         }
@@ -118,7 +125,10 @@ impl Grid {
         let names: Vec<_> = cases.iter().map(Case::to_string).collect();
         let (mut journal, mut cells) = match &self.resume {
             Some(path) => {
-                let kind = json!({ "grid": 1, "mode": self.mode.name(), "ntm": env!("CARGO_PKG_VERSION") });
+                let kind = json!({
+                    "grid": 1, "mode": self.mode.name(), "outfit": self.outfit.arguments(),
+                    "ntm": env!("CARGO_PKG_VERSION"),
+                });
                 let (journal, lines) = Journal::open(path, &kind)?;
                 (Some(journal), read(path, lines)?)
             }
@@ -131,8 +141,10 @@ impl Grid {
             Failure::new(Exit::Failed, format!("cannot make a folder for logs: {error}"))
         })?;
         let files = self.files.as_deref().unwrap_or(own.path());
+        let outfit = self.outfit.arguments();
+        let arguments = ["grid", "--here", "--mode", self.mode.name()];
         let beside = Beside {
-            arguments: vec!["grid", "--here", "--mode", self.mode.name()],
+            arguments: arguments.into_iter().chain(outfit.iter().map(String::as_str)).collect(),
             files: Some(files),
             jobs: self.jobs.unwrap_or_else(|| {
                 available_parallelism().map_or(1, |cores: NonZero<usize>| cores.get() as u32)

@@ -3,6 +3,7 @@
 mod beside;
 mod grid;
 mod journal;
+mod outfit;
 mod paper;
 mod rows;
 
@@ -46,24 +47,6 @@ enum Mode {
     Fast,
     /// The paper's sequence.
     Seed,
-}
-
-/// How datagrams travel.
-#[derive(Clone, Copy, ValueEnum)]
-enum Transport {
-    /// Straight in UDP.
-    Udp,
-    /// In QUIC.
-    Quic,
-}
-
-impl From<Transport> for ntm_lab::scenario::domain::Transport {
-    fn from(transport: Transport) -> Self {
-        match transport {
-            Transport::Udp => Self::Udp,
-            Transport::Quic => Self::Quic,
-        }
-    }
 }
 
 impl Lab {

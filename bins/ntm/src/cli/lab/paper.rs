@@ -6,7 +6,8 @@ use clap::Args;
 use ntm::Exit;
 use ntm_lab::scenario::paper::{self, Options, Report};
 
-use super::{Mode, Progress, Transport, enter, keep_files};
+use super::outfit::Outfit;
+use super::{Mode, Progress, enter, keep_files};
 use crate::cli::{Failure, output};
 
 /// The paper's measurement.
@@ -20,6 +21,8 @@ Examples:
   ntm lab paper
   ntm lab paper --mode seed --rtt 20 --plot move.svg
   ntm lab paper --transport quic
+  ntm lab paper --transport udp,quic --block-udp
+  ntm lab paper --libraries target/release
   ntm lab paper --moves 50 --json > figures.json
   ntm lab paper --files logs
   ntm lab paper --keep
@@ -30,9 +33,8 @@ pub(in crate::cli) struct Paper {
     /// What terminals do when they move.
     #[arg(long, value_enum, default_value_t = Mode::Fast)]
     mode: Mode,
-    /// How datagrams travel; several with commas, the best first.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "udp")]
-    transport: Vec<Transport>,
+    #[command(flatten)]
+    outfit: Outfit,
     /// The round trip between any two hosts, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 10.0, value_parser = round_trip)]
     rtt: f64,
@@ -63,11 +65,12 @@ fn round_trip(text: &str) -> Result<f64, String> {
 
 impl Paper {
     pub(super) fn execute(self) -> Result<(), Failure> {
+        let outfit = self.outfit.get()?;
         let (program, folder) = enter()?;
         let progress = Progress::new();
         let options = Options {
             mode: self.mode.into(),
-            transports: self.transport.iter().copied().map(Into::into).collect(),
+            outfit,
             rtt: Duration::from_secs_f64(self.rtt / 1e3),
             moves: self.moves,
             bytes: self.size << 20,

@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::scenario::domain::Mode;
     use crate::scenario::grid::Cell;
+    use crate::scenario::outfit::Outfit;
 
     #[test]
     fn each_cell_that_passed_is_a_dot_on_its_line() {
@@ -111,7 +112,7 @@ mod tests {
             cell("v4-v6-mn-cone", 250.0, true),
             cell("v4-v6-cn-cone", 99.0, false),
         ];
-        let svg = Report::new(Mode::Fast, cells).svg();
+        let svg = Report::new(Mode::Fast, &Outfit::default(), cells).svg();
         assert_eq!(svg.matches("<circle").count(), 2);
         assert_eq!(svg.matches("fill=\"darkorange\" fill-opacity").count(), 2);
         assert!(svg.contains("none, mn moves") && svg.contains("1000 ms"));

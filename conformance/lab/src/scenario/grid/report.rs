@@ -4,6 +4,7 @@ use super::case::{Case, Kind};
 use super::run::Cell;
 use crate::scenario::domain::Mode;
 use crate::scenario::mover::Mover;
+use crate::scenario::outfit::Outfit;
 use crate::scenario::pair::ROUND_TRIP;
 use crate::scenario::stats::median_of;
 use crate::tools::Tools;
@@ -13,6 +14,12 @@ use crate::tools::Tools;
 pub struct Report {
     /// `fast` or `seed`.
     pub mode: &'static str,
+    /// The transports that nodes were given, the best first.
+    pub transports: Vec<&'static str>,
+    /// Whether their plugins were shared objects.
+    pub libraries: bool,
+    /// Whether every machine dropped UDP port 4330.
+    pub udp_blocked: bool,
     /// The round trip between any two hosts that was asked for, in milliseconds.
     pub rtt_ms: f64,
     /// Who translated addresses: `nft` or `emulator`.
@@ -46,12 +53,15 @@ pub struct Group {
 
 impl Report {
     /// Of these cells.
-    pub fn new(mode: Mode, cells: Vec<Cell>) -> Self {
+    pub fn new(mode: Mode, outfit: &Outfit, cells: Vec<Cell>) -> Self {
         let passed = cells.iter().filter(|cell| cell.passed).count();
         let groups = Kind::ALL.into_iter().flat_map(|kind| Mover::ALL.map(|mover| (kind, mover)));
         let groups = groups.filter_map(|(kind, mover)| Group::of(&cells, kind, mover)).collect();
         Self {
             mode: mode.name(),
+            transports: outfit.transports.iter().map(|it| it.name()).collect(),
+            libraries: outfit.libraries.is_some(),
+            udp_blocked: outfit.block_udp,
             rtt_ms: ROUND_TRIP.as_secs_f64() * 1e3,
             nat: if Tools::detect().nft.is_some() { "nft" } else { "emulator" },
             passed,
@@ -149,7 +159,7 @@ mod tests {
             cell("v6-v4-mn-none", 20.0, true),
             cell("v4-v4-cn-none", 1.0, false),
         ];
-        let report = Report::new(Mode::Fast, cells);
+        let report = Report::new(Mode::Fast, &Outfit::default(), cells);
         assert_eq!((report.passed, report.failed), (3, 2));
         let [mn, cn] = &report.groups[..] else { panic!("{:?}", report.groups) };
         assert_eq!((mn.cells, mn.passed, mn.outage_ms), (4, 3, Some([10.0, 20.0, 30.0])));

@@ -8,6 +8,7 @@ use super::places::Map;
 use crate::error::Result;
 use crate::family::Family;
 use crate::scenario::domain::Mode;
+use crate::scenario::outfit::Outfit;
 use crate::scenario::pair::{Look, Pair};
 use crate::tools::Tools;
 use crate::topology::Lab;
@@ -96,11 +97,16 @@ impl Cell {
 /// # Errors
 /// The lab cannot be built, a node does not start, or communication does not come
 /// about. What goes wrong later is in the cell.
-pub fn run(program: &Path, folder: &Path, case: Case, mode: Mode) -> Result<Cell> {
+pub fn run(
+    program: &Path,
+    folder: &Path,
+    case: Case,
+    (mode, outfit): (Mode, &Outfit),
+) -> Result<Cell> {
     let begin = Instant::now();
     let mut lab = Lab::new(Tools::detect())?;
     let map = Map::build(&mut lab, case)?;
-    let pair = Pair::start(&mut lab, (program, folder), mode, &map.core, &map.before)?;
+    let pair = Pair::start(&mut lab, (program, folder), (mode, outfit), &map.core, &map.before)?;
 
     // One family of virtual addresses for each kind of traffic, so that both are
     // tried.

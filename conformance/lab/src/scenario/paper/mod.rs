@@ -16,7 +16,8 @@ use std::time::Duration;
 pub use budget::Budget;
 pub use report::{Move, Phases, Report, Ways};
 
-use super::domain::{Domain, Mode, Node, Transport};
+use super::domain::{Domain, Mode, Node};
+use super::outfit::Outfit;
 use crate::clock::now;
 use crate::error::Result;
 use crate::family::Family;
@@ -29,8 +30,8 @@ use stage::Stage;
 pub struct Options {
     /// What terminals do when they move.
     pub mode: Mode,
-    /// How datagrams travel, the best first.
-    pub transports: Vec<Transport>,
+    /// What nodes work with.
+    pub outfit: Outfit,
     /// The round trip between any two hosts.
     pub rtt: Duration,
     /// How often MN moves into the network of the DC; it moves back in between.
@@ -44,8 +45,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let rtt = Duration::from_millis(10);
-        let transports = vec![Transport::Udp];
-        Self { mode: Mode::Fast, transports, rtt, moves: 5, bytes: 64 << 20, plot: None }
+        let outfit = Outfit::default();
+        Self { mode: Mode::Fast, outfit, rtt, moves: 5, bytes: 64 << 20, plot: None }
     }
 }
 
@@ -80,7 +81,7 @@ pub fn run(
     let stage = Stage::build(Tools::detect(), options.rtt)?;
     progress("starting the nodes");
     let mut domain = Domain::new(program, folder, &["dc", "rs", "mn", "cn"])?;
-    domain.set_transports(&options.transports);
+    domain.set_outfit(&options.outfit);
     let dc = domain.start_dc(&stage.dc)?;
     let rs = domain.start_relay(&stage.rs)?;
     let cn = domain.start_terminal(&stage.cn, options.mode)?;

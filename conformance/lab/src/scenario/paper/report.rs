@@ -20,6 +20,10 @@ pub struct Report {
     pub mode: &'static str,
     /// The transports that nodes were given, the best first.
     pub transports: Vec<&'static str>,
+    /// Whether their plugins were shared objects.
+    pub libraries: bool,
+    /// Whether every machine dropped UDP port 4330.
+    pub udp_blocked: bool,
     /// The round trip between any two hosts that was asked for, in milliseconds.
     pub rtt_ms: f64,
     /// The same as measured between MN and DC before anything began.
@@ -156,7 +160,9 @@ impl Report {
         let backend = stage.home.router().and_then(crate::nat::Router::backend);
         Self {
             mode: options.mode.name(),
-            transports: options.transports.iter().map(|it| it.name()).collect(),
+            transports: options.outfit.transports.iter().map(|it| it.name()).collect(),
+            libraries: options.outfit.libraries.is_some(),
+            udp_blocked: options.outfit.block_udp,
             rtt_ms: options.rtt.as_secs_f64() * 1e3,
             measured_rtt_ms: stage.rtt.as_secs_f64() * 1e3,
             addresses: if by_dhcp { "dhcp" } else { "static" },

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::case::Case;
 use super::places::Map;
 use crate::error::Result;
+use crate::scenario::outfit::Outfit;
 use crate::scenario::pair::{Look, Pair};
 use crate::tools::Tools;
 use crate::topology::Lab;
@@ -46,7 +47,8 @@ pub struct Outcome {
 pub fn run(program: &Path, folder: &Path, case: Case) -> Result<Outcome> {
     let mut lab = Lab::new(Tools::detect())?;
     let map = Map::build(&mut lab, case.family(), case.before(), case.after())?;
-    let pair = Pair::start(&mut lab, (program, folder), case.mode(), &map.core, &map.before)?;
+    let means = (case.mode(), &Outfit::default());
+    let pair = Pair::start(&mut lab, (program, folder), means, &map.core, &map.before)?;
 
     let [mn, cn] = &pair.hosts;
     let vip = pair.ends[1].vip(case.family())?;
