@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ntm_core::plugin::{Interface, PluginError, Registry, Transport, Traversal, Vip, Watcher};
 use serde_json::Value;
@@ -18,21 +19,28 @@ pub struct Case {
     folder: TempDir,
     world: Result<World, String>,
     opened: AtomicUsize,
+    repeat: Duration,
 }
 
 impl Case {
     pub(crate) fn new(
         subject: Arc<Subject>,
         world: Result<World, String>,
+        repeat: Duration,
     ) -> Result<Self, PluginError> {
         let folder = tempfile::Builder::new().prefix("ntm-conformance-").tempdir();
         let folder = folder.map_err(|error| PluginError::io("make a folder", &error, ""))?;
-        Ok(Self { subject, folder, world, opened: AtomicUsize::new(0) })
+        Ok(Self { subject, folder, world, opened: AtomicUsize::new(0), repeat })
     }
 
     /// The plugin under test.
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// For how long to go on with what is done some thousand times.
+    pub fn repeat(&self) -> Duration {
+        self.repeat
     }
 
     /// What it says it can do.
@@ -79,6 +87,18 @@ impl Case {
         self.subject.source().transport(&self.config(), lanes)
     }
 
+    /// The same with another configuration.
+    ///
+    /// # Errors
+    /// As the plugin says.
+    pub fn transport_with(
+        &self,
+        config: &Value,
+        lanes: usize,
+    ) -> Result<Arc<dyn Transport>, PluginError> {
+        self.subject.source().transport(config, lanes)
+    }
+
     /// A fresh watcher.
     ///
     /// # Errors
@@ -117,6 +137,19 @@ impl Case {
     /// As the plugin says.
     pub fn interface(&self, lanes: usize) -> Result<Arc<dyn Interface>, PluginError> {
         self.subject.source().interface(&self.config(), lanes)
+    }
+
+    /// The interface with this number, with so many lanes: of a name that may be
+    /// used again.
+    ///
+    /// # Errors
+    /// As the plugin says.
+    pub fn interface_of(
+        &self,
+        nth: usize,
+        lanes: usize,
+    ) -> Result<Arc<dyn Interface>, PluginError> {
+        self.subject.source().interface(&self.config_of(nth), lanes)
     }
 
     /// The registry of the check's own folder, fresh or as it was left.

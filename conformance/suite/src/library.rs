@@ -36,7 +36,8 @@ pub(crate) fn subjects(
             None => beside(path, kind)?,
         };
         let origin = path.display().to_string();
-        Ok(Subject::new(name.clone(), kind, origin, claims, Box::new(library)))
+        let file = library.path().to_string_lossy();
+        Ok(Subject::new(name.clone(), kind, origin, claims, Box::new(library)).known_as(&file))
     };
     wanted.into_iter().map(subject).collect()
 }

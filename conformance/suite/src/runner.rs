@@ -28,10 +28,18 @@ pub struct Progress {
 }
 
 /// Runs checks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Runner {
     /// A time limit for every check in the place of its own.
     pub limit: Option<Duration>,
+    /// For how long a check goes on with what it does some thousand times.
+    pub repeat: Duration,
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self { limit: None, repeat: Duration::from_secs(8) }
+    }
 }
 
 impl Runner {
@@ -62,9 +70,9 @@ impl Runner {
             return Outcome::NotClaimed(missing);
         }
         let (sender, receiver) = channel();
-        let subject = subject.clone();
+        let (subject, repeat) = (subject.clone(), self.repeat);
         let run = move || {
-            let verdict = catch_unwind(AssertUnwindSafe(|| in_its_place(subject, check)));
+            let verdict = catch_unwind(AssertUnwindSafe(|| in_its_place(subject, repeat, check)));
             let verdict = verdict.unwrap_or_else(|panic| {
                 Err(Stop::broken(format!("panicked: {}", panic_text(&*panic))))
             });
@@ -86,9 +94,9 @@ impl Runner {
 }
 
 /// In a folder, a runtime and a network namespace of its own.
-fn in_its_place(subject: Arc<Subject>, check: Check) -> Verdict {
-    let case =
-        Case::new(subject, World::new()).map_err(|error| Stop::not_tried(error.to_string()))?;
+fn in_its_place(subject: Arc<Subject>, repeat: Duration, check: Check) -> Verdict {
+    let case = Case::new(subject, World::new(), repeat)
+        .map_err(|error| Stop::not_tried(error.to_string()))?;
     match case.world() {
         Ok(world) => world.run(|| on_a_runtime(&case, check)),
         Err(_) => on_a_runtime(&case, check),

@@ -75,6 +75,7 @@ pub struct Subject {
     origin: String,
     claims: Claims,
     source: Box<dyn Source>,
+    again: Option<String>,
 }
 
 impl Subject {
@@ -93,7 +94,7 @@ impl Subject {
             Some(file) => Claims::read_file(file, kind)?,
             None => Claims::read(own, kind)?,
         };
-        Ok(Self::new(name, kind, "built in", claims, source))
+        Ok(Self::new(name, kind, "built in", claims, source).known_as(name))
     }
 
     /// The plugins in a library; of this kind alone, if one is given. Without a file
@@ -118,7 +119,19 @@ impl Subject {
         claims: Claims,
         source: Box<dyn Source>,
     ) -> Self {
-        Self { name: name.into(), kind, origin: origin.into(), claims, source }
+        let (name, origin) = (name.into(), origin.into());
+        Self { name, kind, origin, claims, source, again: None }
+    }
+
+    /// Another process of this program can open it by this name or file.
+    pub(crate) fn known_as(mut self, name: &str) -> Self {
+        self.again = Some(name.to_owned());
+        self
+    }
+
+    /// What another process of this program opens it by.
+    pub(crate) fn again(&self) -> Option<&str> {
+        self.again.as_deref()
     }
 
     /// What its author calls it.

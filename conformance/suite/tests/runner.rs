@@ -56,7 +56,7 @@ fn outcome(mistake: Mistake) -> Outcome {
         Mistake::Panics => None,
         Mistake::Blocks | Mistake::NeverAnswers => Some(Duration::from_millis(300)),
     };
-    let report = Runner { limit }.run(subject, &[check], |_| {});
+    let report = Runner { limit, ..Runner::default() }.run(subject, &[check], |_| {});
     assert!(!report.passed());
     report.tried[0].outcome.clone()
 }

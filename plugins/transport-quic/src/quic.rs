@@ -108,14 +108,17 @@ impl Quic {
     }
 
     /// Goes on with another socket. An end that we called learns of it at once.
-    fn go_on_with(&self, fresh: std::io::Result<std::net::UdpSocket>) -> std::io::Result<()> {
+    /// Gives the one before.
+    fn go_on_with(
+        &self,
+        fresh: std::io::Result<std::net::UdpSocket>,
+    ) -> std::io::Result<std::net::UdpSocket> {
         let _inside = self.runtime.enter();
         let mut bound = self.shared.bound();
         let bound = bound.as_mut().ok_or(std::io::ErrorKind::NotConnected)?;
         let fresh = fresh?;
         bound.endpoint.rebind(fresh.try_clone()?)?;
-        bound.socket = fresh;
-        Ok(())
+        Ok(std::mem::replace(&mut bound.socket, fresh))
     }
 }
 
@@ -192,7 +195,10 @@ impl Transport for Quic {
             // Back to a port of our own.
             let _shared = socket::share(&bound.socket, false);
         }
-        done.map_err(|error| cannot_listen(self.addr, &error))?;
+        let old = done.map_err(|error| cannot_listen(self.addr, &error))?;
+        if let Err(error) = socket::retire(&old) {
+            tracing::debug!(%error, "the socket before this one may still get packets");
+        }
         self.shared.peers().left(true);
         Ok(())
     }

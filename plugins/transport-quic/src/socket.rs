@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -27,6 +27,20 @@ pub(crate) fn open(config: &Config) -> io::Result<UdpSocket> {
 pub(crate) fn beside(old: &UdpSocket, config: &Config) -> io::Result<UdpSocket> {
     share(old, true)?;
     bound(old.local_addr()?, config, true)
+}
+
+/// Leaves everything that arrives to the others at the port of `old`. Quinn keeps it
+/// open until something has come to its successor, and the system goes on giving it
+/// the packets of some remote addresses: they have been seen to lie there unread.
+pub(crate) fn retire(old: &UdpSocket) -> io::Result<()> {
+    // Discard (RFC 863): of all remote addresses it hears this one alone.
+    const DISCARD: u16 = 9;
+    let ip = match old.local_addr()?.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        own @ (IpAddr::V4(_) | IpAddr::V6(_)) => own,
+    };
+    old.connect((ip, DISCARD))
 }
 
 /// Whether others may join this socket's port.

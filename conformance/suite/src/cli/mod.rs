@@ -100,6 +100,7 @@ fn usage(message: impl Into<String>, remedy: &str) -> Failure {
 }
 
 pub(crate) fn main() -> ExitCode {
+    ntm_conformance::commit_if_called();
     place::serve_if_called();
     match Cli::parse().execute() {
         Ok(true) => ExitCode::SUCCESS,
@@ -139,7 +140,8 @@ impl Cli {
     }
 
     fn run(&self, checks: &[&Check]) -> Result<Vec<Report>, Failure> {
-        let runner = Runner { limit: self.limit.map(Duration::from_secs) };
+        let limit = self.limit.map(Duration::from_secs);
+        let runner = Runner { limit, ..Runner::default() };
         let mut reports = Vec::new();
         for subject in self.subjects()? {
             let of_kind = |check: &&&Check| check.requirement.kinds.contains(&subject.kind());

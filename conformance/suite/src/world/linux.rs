@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ntm_lab::{Netlink, Netns, sandbox};
@@ -30,10 +31,7 @@ impl World {
     }
 
     /// Changes interfaces, addresses and routes; may be called inside a runtime.
-    ///
-    /// # Errors
-    /// The system refuses: the check cannot be tried here.
-    pub fn change<T: Send>(
+    fn change<T: Send>(
         &self,
         change: impl FnOnce(&Netlink) -> ntm_lab::Result<T> + Send,
     ) -> Result<T, Stop> {
@@ -41,8 +39,91 @@ impl World {
         changed.map_err(|error| Stop::not_tried(error.to_string()))
     }
 
-    /// Its namespace, to put another beside it.
-    pub fn netns(&self) -> &Netns {
-        &self.0
+    /// Makes a link that is up, and its other end in the same namespace.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn add_link(&self, name: &str) -> Result<(), Stop> {
+        let far = far(name);
+        self.change(|netlink| {
+            netlink.add_veth(name, &far, self.0.clone())?;
+            netlink.set_up(&far)?;
+            netlink.set_up(name)
+        })
     }
+
+    /// Removes a link, and its other end.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn remove_link(&self, name: &str) -> Result<(), Stop> {
+        self.change(|netlink| netlink.remove(name))
+    }
+
+    /// Sets a link up or down.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn set_up(&self, name: &str, up: bool) -> Result<(), Stop> {
+        self.change(|netlink| if up { netlink.set_up(name) } else { netlink.set_down(name) })
+    }
+
+    /// Gives a link its carrier, or takes it away.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn set_carrier(&self, name: &str, on: bool) -> Result<(), Stop> {
+        self.set_up(&far(name), on)
+    }
+
+    /// Gives a link an address, such as `10.0.1.2/24`, at once usable.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn add_address(&self, name: &str, address: &str) -> Result<(), Stop> {
+        let address = address.parse().map_err(|_| Stop::not_tried(format!("`{address}`")))?;
+        self.change(|netlink| netlink.add_address(name, address))
+    }
+
+    /// Takes all addresses of a link away.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn flush_addresses(&self, name: &str) -> Result<(), Stop> {
+        self.change(|netlink| netlink.flush_addresses(name))
+    }
+
+    /// The addresses of an interface with the lengths of their prefixes, but
+    /// link-local ones; `None` where there is no such interface.
+    pub fn addresses(&self, name: &str) -> Option<Vec<String>> {
+        let all = self.change(|netlink| netlink.addresses(name)).ok()?;
+        let all = all.iter().filter(|it| !it.link_local).map(|it| it.net.to_string());
+        Some(all.collect())
+    }
+
+    /// The index and the MTU of an interface; `None` where there is none.
+    pub fn interface(&self, name: &str) -> Option<(u32, u32)> {
+        let found = self.change(|netlink| netlink.interface(name)).ok()?;
+        Some((found.index, found.mtu))
+    }
+
+    /// Leads everything else by this router; the least metric counts.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn default_route(&self, name: &str, via: IpAddr, metric: u32) -> Result<(), Stop> {
+        self.change(|netlink| netlink.add_default_route(via, name, metric))
+    }
+
+    /// Takes the routes by routers of a link away.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn flush_routes(&self, name: &str) -> Result<(), Stop> {
+        self.change(|netlink| netlink.flush_routes(name))
+    }
+}
+
+fn far(name: &str) -> String {
+    format!("far-{name}")
 }
