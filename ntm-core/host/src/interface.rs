@@ -1,5 +1,3 @@
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -110,13 +108,7 @@ impl Hooks<InterfaceTable> for Face {
 
     fn went(&self, _: &Arc<Instance<InterfaceTable>>) {
         self.gone.store(true, Ordering::Relaxed);
-        for port in &self.ports {
-            // The worker is to look, and finds that the lane is over.
-            match io::pipe() {
-                Ok((reader, _)) => drop(port.plug(OwnedFd::from(reader))),
-                Err(_) => port.unplug(),
-            }
-        }
+        self.ports.iter().for_each(Port::end);
     }
 
     fn again(&self) -> bool {

@@ -153,6 +153,9 @@ impl<T: HasLanes, H: Hooks<T> + HasPorts> Lane for DynLane<T, H> {
         };
         receive(instance, self.at, slots).map_err(|error| {
             if error.kind() != io::ErrorKind::WouldBlock {
+                if self.keeper.hooks.is_over() {
+                    return error;
+                }
                 // Another instance may do better.
                 instance.break_with(format!("has lost lane {}: {error}", self.at), false);
             }

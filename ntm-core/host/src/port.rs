@@ -8,6 +8,17 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(target_os = "linux")]
 use rustix::event::epoll;
 
+impl Port {
+    /// Nothing will come any more: whoever polls is to look, and finds that the lane is
+    /// over.
+    pub(crate) fn end(&self) {
+        match io::pipe() {
+            Ok((reader, _)) => drop(self.plug(OwnedFd::from(reader))),
+            Err(_) => self.unplug(),
+        }
+    }
+}
+
 /// Readable while what is plugged in is.
 #[cfg(target_os = "linux")]
 pub(crate) struct Port {

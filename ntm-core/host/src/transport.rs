@@ -33,11 +33,17 @@ struct Face {
     kind: AtomicU8,
     addrs: Mutex<Vec<SocketAddr>>,
     facts: Mutex<Vec<(String, String)>>,
+    /// The node has closed it: nobody takes its place.
+    closed: AtomicBool,
 }
 
 impl HasPorts for Face {
     fn ports(&self) -> &[Port] {
         &self.ports
+    }
+
+    fn is_over(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 
@@ -57,6 +63,7 @@ impl Library {
             kind: AtomicU8::new(0),
             addrs: Mutex::default(),
             facts: Mutex::default(),
+            closed: AtomicBool::new(false),
         };
         let recipe = Recipe { config: config.to_string(), lanes: lanes as u32 };
         let keeper = Keeper::open(self, recipe, face)?;
@@ -93,7 +100,8 @@ impl Hooks<TransportTable> for Face {
     }
 
     fn went(&self, instance: &Arc<Instance<TransportTable>>) {
-        self.ports.iter().for_each(Port::unplug);
+        let over = self.is_over();
+        self.ports.iter().for_each(|port| if over { port.end() } else { port.unplug() });
         // Or the next one could find its address taken: one that hangs is not destroyed,
         // and not every destruction comes to its end.
         instance.aside(Call::slow("close"), |table, handle| {
@@ -102,6 +110,10 @@ impl Hooks<TransportTable> for Face {
                 unsafe { close(handle) };
             }
         });
+    }
+
+    fn again(&self) -> bool {
+        !self.is_over()
     }
 }
 
@@ -182,7 +194,10 @@ impl Transport for DynTransport {
     }
 
     async fn close(&self) {
-        let Ok(instance) = self.keeper.instance() else { return };
+        self.keeper.hooks.closed.store(true, Ordering::Relaxed);
+        let Ok(instance) = self.keeper.instance() else {
+            return self.keeper.hooks.ports.iter().for_each(Port::end);
+        };
         let closed = instance.ask(Call::slow("close"), |_, table, handle| {
             if let Some(close) = table.close {
                 // SAFETY: the plugin's own handle.
