@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use ntm_conformance::{Kind, Source};
+use ntm_conformance::{Kind, Source, decode};
 use ntm_core::plugin::{Fault as Blame, PluginError, Traversal, Vip};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{traversal, vip};
@@ -63,11 +62,6 @@ impl Mistake {
             Self::Vip(mistake) => json!(mistake),
         }
     }
-}
-
-fn decode<T: DeserializeOwned>(config: &Value) -> Result<T, PluginError> {
-    serde_json::from_value(config.clone())
-        .map_err(|error| PluginError::new(Blame::Config, error.to_string(), ""))
 }
 
 fn another_kind() -> PluginError {

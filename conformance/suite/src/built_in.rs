@@ -48,7 +48,11 @@ pub(crate) fn find(name: &str, kind: Option<Kind>) -> Result<Found, PluginError>
 
 struct BuiltIn(&'static str);
 
-fn decode<T: DeserializeOwned>(config: &Value) -> Result<T, PluginError> {
+/// The configuration of a plugin that is linked.
+///
+/// # Errors
+/// `Config`: it is none; the error names its key.
+pub fn decode<T: DeserializeOwned>(config: &Value) -> Result<T, PluginError> {
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
         PluginError::new(Fault::Config, error.inner().to_string(), "").at(path)

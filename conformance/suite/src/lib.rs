@@ -29,7 +29,7 @@ mod subject;
 mod wait;
 mod world;
 
-pub use built_in::BUILT_IN;
+pub use built_in::{BUILT_IN, decode};
 pub use case::Case;
 pub use claims::{Capability, Claims, capabilities};
 pub use contract::commit_if_called;
