@@ -49,6 +49,8 @@ struct Template {
     section: &'static str,
     library: &'static str,
     test: &'static str,
+    /// What `ntm-conformance` is to try it with.
+    claims: &'static str,
     /// Crates of ntm and others that the library needs, besides `ntm-core` and `ntm-sdk`.
     needs: &'static [&'static str],
     /// Crates that the test needs, besides those of all.
@@ -61,6 +63,7 @@ macro_rules! template {
             section: $section,
             library: include_str!(concat!("../../templates/", $kind, "/lib.rs.in")),
             test: include_str!(concat!("../../templates/", $kind, "/library.rs.in")),
+            claims: include_str!(concat!("../../templates/", $kind, "/claims.toml.in")),
             needs: &$needs,
             test_needs: &$test_needs,
         }
@@ -230,6 +233,7 @@ fn files(
         ("README.md", fill(README)),
         ("src/lib.rs", fill(template.library)),
         ("tests/library.rs", fill(COMMON) + &fill(template.test)),
+        ("claims.toml", fill(template.claims)),
     ];
     // The versions that ntm itself is tested with; cargo leaves out what is not needed.
     if let Ok(lock) = fs::read_to_string(checkout.join("Cargo.lock")) {
