@@ -41,7 +41,7 @@ unit:
     cargo test --workspace --locked
     cargo test -p ntm-host --no-default-features --locked --test static_build
 
-# The examples of plugins: each builds, loads and does its work; the one for networks without UDP carries whole nodes. They share what is built already.
+# The examples of plugins: each builds, loads, does its work and keeps what its kind promises; the one for networks without UDP carries whole nodes. They share what is built already.
 examples:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -53,6 +53,11 @@ examples:
         for what in test build; do
             cargo $what "${like_ours[@]}" --locked --manifest-path "$example" --target-dir "$target"
         done
+    done
+    make -s -C examples/plugin-c OUT="$target/debug/libc_udp.so"
+    for claims in examples/*/*.claims.toml; do
+        name=$(basename "$claims" .claims.toml)
+        cargo run -p ntm-conformance --locked --quiet -- --plugin "$target/debug/lib$name.so" --claims "$claims"
     done
     NTM_LAB_TLS_LIBRARY="$target/debug/libplugin_rust.so" cargo test -p ntm --locked --test outages -- a_library_carries
 

@@ -7,3 +7,5 @@ make -s
 chmod go-w libc_udp.so
 ${NTM:-ntm} plugin inspect ./libc_udp.so
 ${NTM:-ntm} plugins --schema ./libc_udp.so --json
+# Whether it keeps what a transport promises.
+${NTM_CONFORMANCE:-ntm-conformance} --plugin ./libc_udp.so
