@@ -82,7 +82,7 @@ plugin-matrix *toolchains="1.90 stable beta nightly":
 
 # Plugins that each break one promise, linked and in libraries: which promise finds them.
 faulty *options:
-    cargo build --locked -p ntm-faulty-vip-dyn
+    cargo build --locked -p ntm-faulty-transport-dyn -p ntm-faulty-vip-dyn
     cargo run --locked -p ntm-faulty -- --libraries "${CARGO_TARGET_DIR:-target}/debug" {{options}}
 
 # Every interleaving of the tunnel table's publication.

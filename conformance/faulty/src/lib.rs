@@ -8,10 +8,14 @@
 
 #[cfg(feature = "matrix")]
 mod faults;
+pub mod interface;
 #[cfg(feature = "matrix")]
 pub mod matrix;
+pub mod registry;
+pub mod transport;
 pub mod traversal;
 pub mod vip;
+pub mod watcher;
 
 #[cfg(feature = "matrix")]
 pub use faults::{FAULTS, Fault, Mistake};

@@ -7,19 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ntm_conformance::{Check, Kind, Outcome, Runner, Subject, contract};
+use ntm_conformance::{Check, Kind, Runner, Subject, contract};
 use ntm_core::plugin::PluginError;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, Mistake};
 
 /// How many faults are tried at once: most only wait.
-const AT_ONCE: usize = 6;
-/// For how long what never comes is waited for.
-const NEVER: Duration = Duration::from_secs(5);
-
+const AT_ONCE: usize = 10;
 /// What is done some thousand times is done for a moment.
 const QUICK: Runner = Runner { limit: None, repeat: Duration::from_millis(500) };
+/// For how long what never comes is waited for.
+const NEVER: Duration = Duration::from_secs(5);
 
 /// What became of a fault.
 #[derive(Clone, Debug)]
@@ -121,18 +120,22 @@ fn one(fault: &Fault, subject: Subject, all: bool) -> Result<Row, String> {
 /// # Errors
 /// One of them cannot be tried.
 pub fn many(faults: &[Fault], libraries: &Libraries, all: bool) -> Result<Vec<Row>, String> {
-    let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
+    let place = |(at, fault): &(usize, &Fault)| {
+        let tried = libraries.subjects(fault).map_err(|error| error.to_string());
+        let tried = tried.and_then(|subjects| {
+            subjects.into_iter().map(|it| one(fault, it, all)).collect::<Result<Vec<_>, _>>()
+        });
+        rows.lock().unwrap_or_else(PoisonError::into_inner).push((*at, tried));
+    };
+    // Some count what the process has open.
+    let (alone, others): (Vec<_>, Vec<_>) =
+        faults.iter().enumerate().partition(|(_, fault)| fault.breaks == "ANY-1");
+    alone.iter().for_each(place);
+    let next = AtomicUsize::new(0);
     let work = || {
-        while let Some((at, fault)) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            faults.get(at).map(|fault| (at, fault))
-        } {
-            let tried = libraries.subjects(fault).map_err(|error| error.to_string());
-            let tried = tried.and_then(|subjects| {
-                subjects.into_iter().map(|it| one(fault, it, all)).collect::<Result<Vec<_>, _>>()
-            });
-            rows.lock().unwrap_or_else(PoisonError::into_inner).push((at, tried));
+        while let Some(fault) = others.get(next.fetch_add(1, Ordering::Relaxed)) {
+            place(fault);
         }
     };
     thread::scope(|scope| {
@@ -155,7 +158,6 @@ pub fn control(mistake: Mistake) -> Result<Vec<(&'static str, String)>, PluginEr
     let subject = Subject::new("control", kind, "linked", claims, Box::new(mistake));
     let checks = contract::of(kind).filter(|check| !check.lab && !check.id().starts_with("HND"));
     let report = QUICK.run(subject, &checks.copied().collect::<Vec<_>>(), |_| {});
-    let bad = |outcome: &Outcome| !matches!(outcome, Outcome::Passed(_) | Outcome::NotClaimed(_));
-    let found = report.tried.iter().filter(|it| bad(&it.outcome));
+    let found = report.failed();
     Ok(found.map(|it| (it.requirement.id, it.outcome.remark())).collect())
 }

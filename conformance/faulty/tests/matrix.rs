@@ -22,7 +22,7 @@ mod linux {
     use ntm_lab::sandbox;
 
     /// The kinds whose faults are tried in libraries, too.
-    const IN_LIBRARIES: [&str; 1] = ["vip"];
+    const IN_LIBRARIES: [&str; 2] = ["transport", "vip"];
 
     pub(super) fn main() -> ExitCode {
         let mut arguments = Arguments::from_args();

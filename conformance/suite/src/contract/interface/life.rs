@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use ntm_core::plugin::{Addr, RxSlot, TxPacket};
 use rustix::event::Timespec;
@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::contract::lanes::{is_readable, wait};
 use crate::ensure;
 use crate::outcome::{Note, Stop, Verdict};
-use crate::wait::{at_once, until, within};
+use crate::wait::{PATIENCE, at_once, until, within};
 
 pub(super) async fn close(case: &Case) -> Verdict {
     let interface = ready(case).await?;
@@ -20,7 +20,9 @@ pub(super) async fn close(case: &Case) -> Verdict {
     let waiter = tokio::task::spawn_blocking(move || {
         // The system has things of its own to say; an end is what is waited for.
         let mut buffer = vec![0; 65_535];
-        for _ in 0..1_000 {
+        let end = Instant::now() + PATIENCE;
+        // Readable without anything there is a turn for nothing, and no end.
+        while Instant::now() < end {
             if !wait(&*polled, Timespec { tv_sec: 15, tv_nsec: 0 }) {
                 return false;
             }
@@ -52,8 +54,11 @@ pub(super) async fn close(case: &Case) -> Verdict {
 pub(super) async fn cancelled(case: &Case) -> Verdict {
     let interface = ready(case).await?;
     let other = settings("198.18.0.6", "fd18::6");
+    let name = interface.name();
+    let old = [format!("{V4}/16"), format!("{V6}/64")];
+    let new = ["198.18.0.6/16".to_owned(), "fd18::6/64".to_owned()];
     for polls in [1, 1, 2, 3, 5] {
-        let mut dropped = pin!(interface.configure(&other));
+        let mut dropped = interface.configure(&other);
         for _ in 0..polls {
             let once = poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx)));
             if once.await.is_ready() {
@@ -61,18 +66,16 @@ pub(super) async fn cancelled(case: &Case) -> Verdict {
             }
             tokio::task::yield_now().await;
         }
+        drop(dropped);
+        // It may still be about it.
+        until("the old settings or the new ones", || {
+            let mut found = case.world()?.addresses(&name).unwrap_or_default();
+            found.sort();
+            let none = found.is_empty();
+            Ok((none || found == old || found == new).then_some(()))
+        })
+        .await?;
     }
-    let name = interface.name();
-    let old = [format!("{V4}/16"), format!("{V6}/64")];
-    let new = ["198.18.0.6/16".to_owned(), "fd18::6/64".to_owned()];
-    // It may still be about it.
-    until("the old settings or the new ones", || {
-        let mut found = case.world()?.addresses(&name).unwrap_or_default();
-        found.sort();
-        let none = found.is_empty();
-        Ok((none || found == old || found == new).then_some(()))
-    })
-    .await?;
     configure(&*interface, &settings(V4, V6)).await??;
     let mut found = case.world()?.addresses(&name).unwrap_or_default();
     found.sort();

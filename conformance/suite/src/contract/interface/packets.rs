@@ -43,7 +43,7 @@ pub(super) async fn order(case: &Case) -> Verdict {
     const COUNT: u8 = 60;
     let interface = ready(case).await?;
     let lane = &*interface.lanes()[0];
-    let mut buffers = Buffers::new(1);
+    let mut buffers = Buffers::new(4);
     let socket = socket(V4)?;
     for number in 0..COUNT {
         socket.send_to(&[number], "198.18.0.9:9")?;

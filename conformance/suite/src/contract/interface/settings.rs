@@ -1,3 +1,4 @@
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 
@@ -69,6 +70,14 @@ pub(super) async fn configured(case: &Case) -> Verdict {
         configure(&*interface, &wanted).await??;
         let found = case.world()?.addresses(&name);
         ensure!(is_as(case, &name, &wanted)?, "{wanted:?} was asked for, and {found:?} is there");
+        let ways = [
+            (wanted.vips.v4.is_some(), "0.0.0.0:0", "198.18.200.9:9"),
+            (wanted.vips.v6.is_some(), "[::]:0", "[fd18::99:9]:9"),
+        ];
+        for (_, any, far) in ways.into_iter().filter(|(has, _, _)| *has) {
+            let led = UdpSocket::bind(any)?.connect(far);
+            ensure!(led.is_ok(), "{far} is in a range, and nothing leads there: {led:?}");
+        }
     }
     Ok(Note::NONE)
 }

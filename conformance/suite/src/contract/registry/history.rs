@@ -3,7 +3,7 @@
 use ntm_core::address::Vips;
 use ntm_core::id::PublicKey;
 use ntm_core::plugin::memory::MemoryRegistry;
-use ntm_core::plugin::{MemberRole, NodeRecord, Record, Registry, Write};
+use ntm_core::plugin::{MemberRole, MemberRoles, NodeRecord, Record, Registry, Write};
 
 use crate::outcome::Stop;
 use crate::wait::within;
@@ -73,7 +73,10 @@ pub(super) fn node(number: u64) -> Record {
     Record::Node(NodeRecord {
         name: name.parse().expect("a name of two labels"),
         key: PublicKey::from_bytes(key),
-        roles: MemberRole::Terminal.into(),
+        roles: match number % 2 {
+            0 => MemberRoles::from(MemberRole::Terminal).with(MemberRole::Relay),
+            _ => MemberRole::Terminal.into(),
+        },
         vips: Some(vips(number)),
     })
 }

@@ -17,6 +17,8 @@ pub(super) async fn local_addrs(case: &Case) -> Verdict {
         let again = end.transport.local_addrs();
         ensure!(again == addrs, "it listens at {addrs:?}, and then at {again:?}");
     }
+    // Whoever speaks to it there is heard.
+    Pair::of(End::open(case, 1)?, end).await?;
     Ok(Note::NONE)
 }
 

@@ -122,7 +122,10 @@ pub(super) async fn small_slot(case: &Case) -> Verdict {
     let large: Vec<u8> = (0..1_000_u32).map(|at| at as u8).collect();
     for room in [1_usize, 100, 999] {
         quiet(&pair.b).await?;
-        pair.a.send(&[TxPacket::new(&large, pair.to_b.into())]).await?;
+        // Longer, so that no system makes one run of both.
+        let next = vec![room as u8; 1_100];
+        let to = pair.to_b.into();
+        pair.a.send(&[TxPacket::new(&large, to), TxPacket::new(&next, to)]).await?;
         let mut buffer = vec![0; 2048];
         let (inside, behind) = buffer.split_at_mut(room);
         until("a datagram", || {
@@ -140,6 +143,9 @@ pub(super) async fn small_slot(case: &Case) -> Verdict {
             ensure!(behind.iter().all(|byte| *byte == 0), "bytes were written behind the slot");
             Ok(())
         })?;
+        let got = pair.b.next("the datagram behind one that was cut").await?;
+        let whole = got.iter().all(|got| got.data == next);
+        ensure!(whole, "the datagram behind one that was cut is another");
         pair.to_b(&numbered(2, 300, 9)).await?;
     }
     Ok(Note::NONE)
