@@ -55,11 +55,13 @@ examples:
         done
     done
     make -s -C examples/plugin-c OUT="$target/debug/libc_udp.so"
+    # With all members, so that nothing is built anew for some of them alone.
+    cargo test --workspace --locked --no-run --quiet
     for claims in examples/*/*.claims.toml; do
         name=$(basename "$claims" .claims.toml)
-        cargo run -p ntm-conformance --locked --quiet -- --plugin "$target/debug/lib$name.so" --claims "$claims"
+        "$target/debug/ntm-conformance" --plugin "$target/debug/lib$name.so" --claims "$claims"
     done
-    NTM_LAB_TLS_LIBRARY="$target/debug/libplugin_rust.so" cargo test -p ntm --locked --test outages -- a_library_carries
+    NTM_LAB_TLS_LIBRARY="$target/debug/libplugin_rust.so" cargo test --workspace --locked --test outages -- a_library_carries
 
 # A host built with this toolchain loads plugins built with others: every one of these that is installed, nightly also with randomised layouts.
 plugin-matrix *toolchains="1.90 stable beta nightly":

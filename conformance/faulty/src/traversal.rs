@@ -189,7 +189,7 @@ impl Traversal for Faulty {
             }
             Mistake::Jams => {
                 while self.busy.swap(true, Ordering::AcqRel) {
-                    yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 yield_now().await;
                 self.busy.store(false, Ordering::Release);

@@ -270,7 +270,7 @@ impl Vip for Faulty {
             }
             Mistake::Jams => {
                 while self.busy.swap(true, Ordering::AcqRel) {
-                    yield_now().await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 yield_now().await;
                 let lease = self.good.take();

@@ -252,6 +252,7 @@ typedef struct ntm_transport {
     void (*local_addrs)(void *self, void (*put)(void *sink, const ntm_addr *addr), void *sink);
     uint64_t (*max_payload)(void *self, const ntm_addr *to); /* 0: not known. Must not block. May be null. */
     int32_t (*rebind)(void *self, ntm_error *error);         /* may be null */
+    /* Once. May come while another call of a broken one has not come back. */
     void (*close)(void *self);                               /* may be null */
     void (*facts)(void *self, ntm_put_text put, void *sink); /* may be null */
     /* The node sends from elsewhere than before: let connections go that cannot

@@ -1,4 +1,5 @@
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -31,11 +32,33 @@ pub(crate) struct Instance<T: Table> {
     calls: Calls,
     trouble: OnceLock<Trouble>,
     broken: watch::Sender<bool>,
-    on_broken: Box<dyn Fn(&Trouble) + Send + Sync>,
+    on_broken: OnBroken<T>,
+    abandoned: Abandoned,
+    /// It keeps a thread, and has been counted for that.
+    is_abandoned: AtomicBool,
+    /// Somebody has begun to close it.
+    is_closed: AtomicBool,
     crew: Crew,
     /// One thread, for what has to keep its order: packets of those that do not own
     /// a lane, commits.
     pub(crate) post: Crew,
+}
+
+/// Told of an instance that broke, by whoever noticed; must not block.
+pub(crate) type OnBroken<T> = Box<dyn Fn(&Instance<T>, &Trouble) + Send + Sync>;
+
+/// How many instances of a keeper keep threads that do not come back.
+#[derive(Clone, Default)]
+pub(crate) struct Abandoned(Arc<AtomicU32>);
+
+impl Abandoned {
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Why an instance is not called any more.
@@ -77,7 +100,8 @@ impl<T: Table> Instance<T> {
         library: &'static Library,
         table: T,
         recipe: &Recipe,
-        on_broken: Box<dyn Fn(&Trouble) + Send + Sync>,
+        abandoned: Abandoned,
+        on_broken: OnBroken<T>,
     ) -> Result<Arc<Self>, PluginError> {
         let who = library.who();
         let recipe = recipe.clone();
@@ -97,7 +121,7 @@ impl<T: Table> Instance<T> {
                 unsafe { destroy(handle.0) };
             }
         });
-        let (answer, error, handle) = opened?;
+        let (answer, error, handle) = opened.inspect_err(|_| abandoned.add())?;
         match answer {
             status::OK if !handle.0.is_null() => {}
             status::OK => return Err(broken(&who, "gave a null handle in `create`")),
@@ -120,6 +144,9 @@ impl<T: Table> Instance<T> {
             trouble: OnceLock::new(),
             broken: watch::Sender::new(false),
             on_broken,
+            abandoned,
+            is_abandoned: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             crew: Crew::new(name, THREADS),
             post: Crew::new(name, 1),
         });
@@ -250,7 +277,18 @@ impl<T: Table> Instance<T> {
         {
             tracing::error!("{} {}; it will not be called again", self.who, trouble.what);
             self.broken.send_replace(true);
-            (self.on_broken)(trouble);
+            (self.on_broken)(self, trouble);
+        }
+    }
+
+    /// Whether nobody has begun to close it: it is closed once, whoever wants it to be.
+    pub(crate) fn is_first_to_close(&self) -> bool {
+        !self.is_closed.swap(true, Ordering::Relaxed)
+    }
+
+    fn keeps_a_thread(&self) {
+        if !self.is_abandoned.swap(true, Ordering::Relaxed) {
+            self.abandoned.add();
         }
     }
 
@@ -276,6 +314,7 @@ impl<T: Table> Watch for Instance<T> {
     }
 
     fn hung(&self, call: &'static str) {
+        self.keeps_a_thread();
         self.break_with(format!("does not come back from `{call}`"), true);
     }
 }
@@ -298,6 +337,7 @@ impl<T: Table> Drop for Instance<T> {
         let ended =
             thread.is_ok() && !matches!(wait.recv_timeout(DESTROY), Err(RecvTimeoutError::Timeout));
         if !ended {
+            self.keeps_a_thread();
             tracing::error!("{} does not come back from `destroy`; it is left alone", self.who);
         }
     }

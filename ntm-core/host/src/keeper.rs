@@ -1,3 +1,4 @@
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use ntm_core::plugin::{Fault, PluginError};
 
 use crate::crew::thread_name;
-use crate::instance::{Instance, Recipe, Trouble};
+use crate::instance::{Abandoned, Instance, Recipe, Trouble};
 use crate::library::Library;
 use crate::table::Table;
 
@@ -16,8 +17,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// and the first again after an instance that was well for this long.
 const WELL: Duration = Duration::from_secs(1);
-/// Instances that do not come back, before no other is opened: each keeps its threads
-/// and memory, and a thread of the node perhaps.
+/// Instances that do not come back, from whichever entry, before no other is opened:
+/// each keeps its threads and memory, and a thread of the node perhaps.
 const HUNG_AT_MOST: u32 = 8;
 
 /// Keeps an instance, and puts another in its place when it is broken.
@@ -27,6 +28,7 @@ pub(crate) struct Keeper<T: Table, H: Hooks<T>> {
     recipe: Recipe,
     current: ArcSwapOption<Instance<T>>,
     course: Mutex<Course>,
+    abandoned: Abandoned,
     pub(crate) hooks: H,
 }
 
@@ -37,18 +39,17 @@ struct Course {
     opened: Option<Instant>,
     /// What was waited last.
     wait: Duration,
-    hung: u32,
 }
 
 impl Course {
     /// How long to wait for another instance; `None` when there will be no other.
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
+    fn wait(&mut self, now: Instant, hung: u32) -> Option<Duration> {
         let lived = self.opened.take().map(|opened| now.saturating_duration_since(opened));
         self.wait = match lived {
             Some(lived) if lived >= WELL => AGAIN,
             Some(_) | None => (2 * self.wait).clamp(AGAIN, AGAIN_AT_MOST),
         };
-        (self.hung < HUNG_AT_MOST).then_some(self.wait)
+        (hung < HUNG_AT_MOST).then_some(self.wait)
     }
 }
 
@@ -77,7 +78,8 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
     ) -> Result<Arc<Self>, PluginError> {
         let table = library.table::<T>()?;
         let (current, course) = (ArcSwapOption::empty(), Mutex::default());
-        let keeper = Arc::new(Self { library, table, recipe, current, course, hooks });
+        let abandoned = Abandoned::default();
+        let keeper = Arc::new(Self { library, table, recipe, current, course, abandoned, hooks });
         keeper.bring_up()?;
         Ok(keeper)
     }
@@ -100,12 +102,14 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
 
     fn bring_up(self: &Arc<Self>) -> Result<(), PluginError> {
         let keeper: Weak<Self> = Arc::downgrade(self);
-        let on_broken = Box::new(move |trouble: &Trouble| {
+        let on_broken = Box::new(move |instance: &Instance<T>, trouble: &Trouble| {
             if let Some(keeper) = keeper.upgrade() {
-                keeper.lost(trouble);
+                keeper.lost(instance, trouble);
             }
         });
-        let instance = Instance::create(self.library, self.table, &self.recipe, on_broken)?;
+        let abandoned = self.abandoned.clone();
+        let instance =
+            Instance::create(self.library, self.table, &self.recipe, abandoned, on_broken)?;
         self.hooks.came(&instance)?;
         self.course().opened = Some(Instant::now());
         self.library.health.opened();
@@ -113,7 +117,7 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
         self.hooks.took_over();
         // One that broke before it was known is still here.
         if let Err(error) = instance.well()
-            && self.current.swap(None).is_some()
+            && self.take_away(&instance).is_some()
         {
             self.library.health.lost();
             self.hooks.went(&instance);
@@ -126,12 +130,18 @@ impl<T: Table, H: Hooks<T>> Keeper<T, H> {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The instance of the moment is none any more, if it is this one.
+    fn take_away(&self, instance: &Instance<T>) -> Option<Arc<Instance<T>>> {
+        let current = self.current.load_full().filter(|it| ptr::eq(Arc::as_ptr(it), instance))?;
+        let before = self.current.compare_and_swap(&current, None);
+        before.as_ref().is_some_and(|it| Arc::ptr_eq(it, &current)).then_some(current)
+    }
+
     /// An instance is broken.
-    fn lost(self: &Arc<Self>, trouble: &Trouble) {
-        self.course().hung += u32::from(trouble.hung);
+    fn lost(self: &Arc<Self>, instance: &Instance<T>, trouble: &Trouble) {
         self.library.health.note(&trouble.what);
         // One that broke before it was known is seen to by who brought it up.
-        let Some(gone) = self.current.swap(None) else { return };
+        let Some(gone) = self.take_away(instance) else { return };
         self.library.health.lost();
         self.hooks.went(&gone);
         if !self.hooks.again() {
@@ -159,7 +169,7 @@ fn again<T: Table, H: Hooks<T>>(keeper: &Weak<Keeper<T, H>>) {
     loop {
         let Some(kept) = keeper.upgrade() else { return };
         let who = kept.library.who();
-        let Some(wait) = kept.course().wait(Instant::now()) else {
+        let Some(wait) = kept.course().wait(Instant::now(), kept.abandoned.count()) else {
             return tracing::error!(
                 "{who} did not come back {HUNG_AT_MOST} times; no other instance is opened, mend it \
                  and restart the node"
@@ -183,12 +193,11 @@ mod tests {
     fn who_breaks_at_once_waits_longer_and_longer_and_who_hangs_too_often_for_ever() {
         let mut course = Course::default();
         let now = Instant::now();
-        let waits: Vec<_> = (0..12).filter_map(|_| course.wait(now)).collect();
+        let waits: Vec<_> = (0..12).filter_map(|_| course.wait(now, 0)).collect();
         assert_eq!(waits[..3], [AGAIN, 2 * AGAIN, 4 * AGAIN]);
         assert_eq!(waits[11], AGAIN_AT_MOST);
         course.opened = Some(now);
-        assert_eq!(course.wait(now + WELL), Some(AGAIN));
-        course.hung = HUNG_AT_MOST;
-        assert_eq!(course.wait(now), None);
+        assert_eq!(course.wait(now + WELL, HUNG_AT_MOST - 1), Some(AGAIN));
+        assert_eq!(course.wait(now, HUNG_AT_MOST), None);
     }
 }

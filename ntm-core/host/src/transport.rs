@@ -104,16 +104,21 @@ impl Hooks<TransportTable> for Face {
         self.ports.iter().for_each(|port| if over { port.end() } else { port.unplug() });
         // Or the next one could find its address taken: one that hangs is not destroyed,
         // and not every destruction comes to its end.
-        instance.aside(Call::slow("close"), |table, handle| {
-            if let Some(close) = table.close {
-                // SAFETY: the plugin's own handle.
-                unsafe { close(handle) };
-            }
-        });
+        if instance.is_first_to_close() {
+            instance.aside(Call::slow("close"), |table, handle| close(table, handle));
+        }
     }
 
     fn again(&self) -> bool {
         !self.is_over()
+    }
+}
+
+/// Once an instance.
+fn close(table: &TransportTable, handle: ntm_abi::Handle) {
+    if let Some(close) = table.close {
+        // SAFETY: the plugin's own handle.
+        unsafe { close(handle) };
     }
 }
 
@@ -198,12 +203,10 @@ impl Transport for DynTransport {
         let Ok(instance) = self.keeper.instance() else {
             return self.keeper.hooks.ports.iter().for_each(Port::end);
         };
-        let closed = instance.ask(Call::slow("close"), |_, table, handle| {
-            if let Some(close) = table.close {
-                // SAFETY: the plugin's own handle.
-                unsafe { close(handle) };
-            }
-        });
+        if !instance.is_first_to_close() {
+            return;
+        }
+        let closed = instance.ask(Call::slow("close"), |_, table, handle| close(table, handle));
         // One that does not come back is told of by the watchdog.
         let _closed = closed.await;
     }

@@ -1,5 +1,5 @@
-//! Notices calls that do not come back. A call costs two stores; one thread looks
-//! after all of them, four times a second, while there is any instance.
+//! Notices calls that do not come back. A call costs an exchange and two stores; one
+//! thread looks after all of them, four times a second, while there is any instance.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -52,8 +52,8 @@ impl Call {
     }
 }
 
-/// Threads that may be in calls of one instance at once; more share places, and a
-/// call of theirs that hangs may go unnoticed.
+/// Threads that may be in calls of one instance at once; a call of one more that hangs
+/// goes unnoticed.
 const PLACES: usize = 32;
 
 /// The calls of an instance that are under way.
@@ -61,7 +61,7 @@ pub(crate) struct Calls {
     places: [Place; PLACES],
 }
 
-/// 0, or since which look; and the call. Written by the thread whose place it is.
+/// 0: nobody's; or since which look; and the call. Written by the thread that took it.
 #[derive(Default)]
 struct Place {
     since: AtomicU64,
@@ -69,12 +69,13 @@ struct Place {
 }
 
 /// A call under way; over when dropped.
-pub(crate) struct UnderWay<'a>(&'a Place);
+pub(crate) struct UnderWay<'a>(Option<&'a Place>);
 
 thread_local! {
     static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
+/// Where this thread looks first: where nobody else does, as long as there are few.
 fn place() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     PLACE.with(|place| {
@@ -92,10 +93,17 @@ impl Calls {
 
     /// This thread goes into the plugin.
     pub(crate) fn enter(&self, call: Call) -> UnderWay<'_> {
-        let place = &self.places[place()];
-        // Uncontended: only the watchdog looks, four times a second.
-        *place.call.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
-        place.since.store(TICKS.load(Ordering::Relaxed), Ordering::Relaxed);
+        let (now, first) = (TICKS.load(Ordering::Relaxed), place());
+        let (before, from_first) = self.places.split_at(first);
+        // Another thread's, or this one's in a call within a call.
+        let free = |place: &&Place| {
+            place.since.compare_exchange(0, now, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
+        let place = from_first.iter().chain(before).find(free);
+        if let Some(place) = place {
+            // Uncontended: only the watchdog looks, four times a second.
+            *place.call.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
+        }
         UnderWay(place)
     }
 
@@ -110,7 +118,9 @@ impl Calls {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.since.store(0, Ordering::Relaxed);
+        if let Some(place) = self.0 {
+            place.since.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -144,5 +154,27 @@ fn look() {
                 watched.hung(call);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_hangs_is_noticed_whoever_else_comes_and_goes() {
+        let calls = Calls::new();
+        let hung = calls.enter(Call::quick("hangs"));
+        // As many threads as there are places, and more: one of them looks where the
+        // first one is.
+        thread::scope(|scope| {
+            for _ in 0..2 * PLACES {
+                scope.spawn(|| drop(calls.enter(Call::quick("comes back"))));
+            }
+        });
+        let late = TICKS.load(Ordering::Relaxed) + 1000;
+        assert_eq!(calls.overdue(late), Some("hangs"));
+        drop(hung);
+        assert_eq!(calls.overdue(late), None);
     }
 }

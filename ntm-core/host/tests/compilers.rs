@@ -16,8 +16,8 @@ use ntm_host::{Kinds, Library};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
-/// Loads a copy in a folder that nobody else may write. A library lives as long as the
-/// process, so the folder stays until then.
+/// Loads a copy in a folder that nobody else may write. What is loaded outlives its
+/// file.
 fn load(library: &Path) -> &'static Library {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join(library.file_name().unwrap());

@@ -65,7 +65,9 @@ pub trait Transport: Send + Sync {
 
     /// Says goodbye where the transport has a way to, and releases the port.
     /// Lanes answer with an error afterwards, and their descriptors wake who polls
-    /// them. Called once, at the end, when nobody sends any more.
+    /// them. Called once, at the end, when the node sends nothing any more. A transport
+    /// that broke may be closed while another call has not come back from it, so that
+    /// its port is free for the next one.
     async fn close(&self);
 
     /// What a person wants to know about how it runs, as key and value, for

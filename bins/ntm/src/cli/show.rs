@@ -94,6 +94,7 @@ pub(super) fn status(node: &Value) {
         let now = if library["working"] == 0 { "does not work" } else { "works" };
         let before = match library["broken"].as_u64() {
             Some(0) | None => String::new(),
+            Some(1) => format!("; broke once: {}", text(&library["last"])),
             Some(broken) => format!("; broke {broken} times, last: {}", text(&library["last"])),
         };
         say(format!("plugin {name} ({file}): {now}{before}"));

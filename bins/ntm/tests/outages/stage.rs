@@ -85,7 +85,12 @@ impl<'a> Pair<'a> {
     /// The tunnel at both ends, of which nothing but the path may have changed.
     pub(crate) fn tunnels(&self, suits: impl Fn(&Value) -> bool) -> Result<[Value; 2]> {
         let [mn, cn] = self.ends;
-        let now = [mn.wait_for_tunnel(&suits)?, cn.wait_for_tunnel(&suits)?];
+        // An instance that could not be opened is tried again after up to 26 s.
+        let patience = 3 * PATIENCE;
+        let now = [
+            mn.wait_for_tunnel_within(patience, &suits)?,
+            cn.wait_for_tunnel_within(patience, &suits)?,
+        ];
         for (before, now) in self.before.iter().zip(&now) {
             assert_eq!(before["path_id"], now["path_id"], "the Path ID changed");
             assert_eq!(before["vips"], now["vips"], "virtual addresses changed");

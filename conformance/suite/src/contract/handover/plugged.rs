@@ -140,7 +140,7 @@ struct Carrying {
 }
 
 /// What is not there after this time is lost. On a loopback it takes no time at all.
-const LOST: Duration = Duration::from_millis(500);
+const LOST: Duration = Duration::from_secs(2);
 
 impl fmt::Debug for Roads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

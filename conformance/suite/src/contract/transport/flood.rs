@@ -74,7 +74,7 @@ fn say(
     round: u32,
     to: std::net::SocketAddr,
 ) -> Result<(), Stop> {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(20);
     let data = round.to_be_bytes();
     loop {
         match try_send(lane, &[TxPacket::new(&data, to.into())])? {
@@ -88,9 +88,9 @@ fn say(
 }
 
 fn hear(lane: &dyn ntm_core::plugin::Lane, buffers: &mut Buffers, round: u32) -> Result<(), Stop> {
-    let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+    let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
     loop {
-        ensure!(wait(lane, limit), "nobody was woken for datagram {round} in 10 s");
+        ensure!(wait(lane, limit), "nobody was woken for datagram {round} in 20 s");
         let got = buffers.take(lane, |slot| slot.filled() == round.to_be_bytes());
         let got = got.map_err(|error| Stop::broken(format!("`try_recv`: {error}")))?;
         if got.contains(&true) {
