@@ -174,6 +174,10 @@ soak hours="1" folder="target/soak" first="1000":
 fresh count="200":
     NTM_FRESH_SEEDS={{count}} cargo test --locked -p ntm-sim --test explore fresh_seeds_end_well_too
 
+# Takes away what an invariant stands on, a thing at a time, in a copy of the sources, and sees which test notices; all, or those whose names contain one of these words.
+mutations *words:
+    cargo run --locked -p ntm-mutations -- {{words}}
+
 # Plays a course that `just soak` has written, and tells what everybody says meanwhile.
 replay file:
     cargo run --release --locked -p ntm-sim --example replay -- {{file}}

@@ -278,10 +278,12 @@ impl Tunnel {
     }
 
     /// The epoch that the peer has told in the handshake of a session that begins now.
-    /// Beside a session that lives, what it has said in that may be newer. Else it is
-    /// the truth, though it be lower: its clock was ahead when it started before.
+    /// Beside a session that lives, what it has said in that since it started may be
+    /// newer. Else it is the truth, though it be lower: its clock was ahead when it
+    /// started before.
     fn note_epoch_of_session(&mut self, cx: &Cx<'_>, epoch: Epoch) {
-        if !self.is_live(cx.now) && epoch < self.peer_epoch {
+        let is_anew = !self.is_live(cx.now) || epoch.start() < self.peer_epoch.start();
+        if is_anew && epoch < self.peer_epoch {
             (self.peer_epoch, self.planned) = (epoch, Default::default());
         }
         self.peer_epoch = self.peer_epoch.max(epoch);
