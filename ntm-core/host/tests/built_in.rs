@@ -5,11 +5,10 @@
 mod common;
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ntm_core::address::{Candidate, Location, Observed, TransportKind};
 use ntm_core::plugin::{Fault, Lane, PlanRequest, RelayOption, RxSlot, Traversal as _, TxPacket};
@@ -111,31 +110,6 @@ fn udp_refuses_as_it_does_when_it_is_linked() {
 }
 
 #[tokio::test]
-async fn watchers_tell_what_they_tell_when_they_are_linked() {
-    let to: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
-    for name in ["ntm-watcher-netlink-dyn", "ntm-watcher-poll-dyn", "ntm-watcher-ifwatch-dyn"] {
-        let (library, _place) = load(name);
-        let mut watcher = library.watcher(&json!({})).unwrap();
-        let snapshot = watcher.snapshot().await.unwrap();
-        let loopback = snapshot.interfaces.iter().find(|it| it.loopback).unwrap();
-        assert!(loopback.addresses.iter().any(|it| it.ip == to[0] && it.usable), "{name}");
-        let routes = watcher.routes(&to).await.unwrap();
-        assert_eq!(routes.len(), 2, "{name}");
-        assert_eq!(routes[0].unwrap().source, to[0], "{name}");
-        let missing = watcher.routes_by(u32::MAX, &to).await.unwrap();
-        assert_eq!(missing, [None, None], "{name}");
-        if name == "ntm-watcher-netlink-dyn" {
-            let by = watcher.routes_by(loopback.index, &to[..1]).await.unwrap();
-            assert_eq!(by[0].unwrap().ifindex, loopback.index);
-        }
-        // Nothing changes here; dropping the wait costs nothing.
-        let waited = tokio::time::timeout(Duration::from_millis(20), watcher.next()).await;
-        drop(waited);
-        watcher.snapshot().await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn traversal_and_vip_answer_as_when_they_are_linked() {
     let (library, _place) = load("ntm-traversal-rs-dyn");
     let dynamic = library.traversal(&json!({})).unwrap();
@@ -174,24 +148,6 @@ async fn traversal_and_vip_answer_as_when_they_are_linked() {
     assert_eq!(vip.allocate(&name, &key).await.unwrap_err().fault, Fault::Busy);
     vip.release(&first).await;
     assert_eq!(vip.allocate(&name, &key).await, Ok(first));
-}
-
-#[tokio::test]
-async fn redb_keeps_what_it_was_given() {
-    use ntm_core::plugin::{Record, Write};
-    let (library, place) = load("ntm-registry-redb-dyn");
-    let config = json!({ "path": place.path().join("dc.redb") });
-    let registry = library.registry(&config).unwrap();
-    assert_eq!(registry.load().await, Ok(vec![]));
-    let salt = Record::Domain { salt: [7; 32] };
-    let lease = ntm_core::address::Vips { v4: Some([198, 18, 0, 1].into()), v6: None };
-    let resting = Record::Quarantine { vips: lease, until: 9 };
-    registry.commit(vec![Write::Put(salt.clone()), Write::Put(resting.clone())]).await.unwrap();
-    drop(registry);
-    let registry = library.registry(&config).unwrap();
-    assert_eq!(registry.load().await.unwrap().len(), 2);
-    registry.commit(vec![Write::Delete(resting.key())]).await.unwrap();
-    assert_eq!(registry.load().await, Ok(vec![salt]));
 }
 
 #[test]

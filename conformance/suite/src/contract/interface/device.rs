@@ -49,7 +49,7 @@ pub(super) fn socket(own: &str) -> Result<UdpSocket, Stop> {
     let socket = UdpSocket::bind((ip, 0)).map_err(|error| {
         Stop::broken(format!("an application cannot use the address {own}: {error}"))
     })?;
-    socket.set_read_timeout(Some(Duration::from_secs(15)))?;
+    socket.set_read_timeout(Some(Duration::from_secs(22)))?;
     Ok(socket)
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn close(case: &Case) -> Verdict {
         let end = Instant::now() + PATIENCE;
         // Readable without anything there is a turn for nothing, and no end.
         while Instant::now() < end {
-            if !wait(&*polled, Timespec { tv_sec: 15, tv_nsec: 0 }) {
+            if !wait(&*polled, Timespec { tv_sec: 22, tv_nsec: 0 }) {
                 return false;
             }
             let got = polled.try_recv(&mut [RxSlot::new(&mut buffer)]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ntm_core::plugin::{Addr, RxSlot, TxPacket};
 
-use super::ends::{End, Pair, carry, exchange, numbered, try_send};
+use super::ends::{End, HELLO, Pair, carry, exchange, numbered, try_send};
 use crate::case::Case;
 use crate::contract::lanes::is_readable;
 use crate::ensure;
@@ -87,7 +87,7 @@ pub(super) async fn readiness(case: &Case) -> Verdict {
         until(&what, || Ok(is_readable(lane).then_some(()))).await?;
         let mut slot = RxSlot::new(&mut buffer);
         match lane.try_recv(std::slice::from_mut(&mut slot)) {
-            Ok(1) => arrived += slot.segments().filter(|it| *it != b"hello").count(),
+            Ok(1) => arrived += slot.segments().filter(|it| !it.starts_with(HELLO)).count(),
             Ok(filled) => return Err(Stop::broken(format!("{filled} slots were filled, of one"))),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(Stop::broken(format!("`try_recv`: {error}"))),

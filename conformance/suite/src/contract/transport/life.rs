@@ -70,7 +70,7 @@ pub(super) async fn close(case: &Case) -> Verdict {
     let lane = pair.a.lanes[0].clone();
     // Somebody waits for it, as a worker does.
     let waiter =
-        tokio::task::spawn_blocking(move || wait(&*lane, Timespec { tv_sec: 15, tv_nsec: 0 }));
+        tokio::task::spawn_blocking(move || wait(&*lane, Timespec { tv_sec: 25, tv_nsec: 0 }));
     within("`close`", pair.a.transport.close()).await?;
     let woken = waiter.await.map_err(|error| Stop::broken(format!("a worker ended: {error}")))?;
     ensure!(woken, "who polled the lane was not woken");
@@ -96,7 +96,8 @@ pub(super) async fn close(case: &Case) -> Verdict {
     let _refused = within("`rebind`", pair.a.transport.rebind()).await?;
     let Some(config) = addr.first().and_then(|addr| at(&case.config(), *addr)) else {
         return Ok(
-            "that the port is free was not tried: no key of the configuration ends in :0".into()
+            "that the port is free was not tried: no key of the configuration says which it is"
+                .into(),
         );
     };
     let again = until_ok(case, &config).await?;
@@ -121,7 +122,9 @@ pub(super) async fn busy(case: &Case) -> Verdict {
     let first = End::open(case, 1)?;
     let addr = first.transport.local_addrs()[0];
     let Some(config) = at(&case.config(), addr) else {
-        return Err(Stop::not_tried("no key of the configuration ends in :0, the port is fixed"));
+        return Err(Stop::not_tried(
+            "neither does a key of the configuration end in :0, nor is `port` 0",
+        ));
     };
     match case.transport_with(&config, 1) {
         Ok(_) => Err(Stop::broken(format!("two of them listen at {addr}"))),
@@ -133,18 +136,20 @@ pub(super) async fn busy(case: &Case) -> Verdict {
     }
 }
 
-/// The configuration with this address in the place of one with port 0; `None` where
-/// there is none.
+/// The configuration with this address in the place of one with port 0, or its port in
+/// the place of 0; `None` where there is neither.
 fn at(config: &Value, addr: SocketAddr) -> Option<Value> {
     let mut config = config.clone();
-    let wildcard = |value: &Value| {
-        value
-            .as_str()
-            .and_then(|text| text.parse::<SocketAddr>().ok())
-            .is_some_and(|it| it.port() == 0)
+    let keys = config.as_object_mut()?;
+    let free = |value: &Value| {
+        let address = value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+        address.is_some_and(|it| it.port() == 0)
     };
-    let values = config.as_object_mut()?.values_mut();
-    let found = values.into_iter().find(|value| wildcard(value))?;
-    *found = json!(addr.to_string());
+    if let Some(found) = keys.values_mut().find(|value| free(value)) {
+        *found = json!(addr.to_string());
+    } else {
+        let port = keys.get_mut("port").filter(|port| **port == json!(0))?;
+        *port = json!(addr.port());
+    }
     Some(config)
 }
