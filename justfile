@@ -113,7 +113,7 @@ fuzz seconds="60":
         done
     done
 
-# The core's tests under the address sanitizer.
+# The core's tests under the address sanitizer, and the plugin boundary's, with libraries that it sees into: data paths of all kinds and all faults.
 sanitize:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -121,6 +121,23 @@ sanitize:
     host=$(rustc -vV | sed -n 's/^host: //p')
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/sanitize \
         cargo +nightly test -p ntm-core -p ntm-abi --tests --target "$host" --locked
+    # What is built by tests is built for the same target, else build scripts and macros would be watched, too. Threads that
+    # plugins keep, and the libraries, are never given back: that is no leak. Libraries use the program's sanitizer.
+    RUSTFLAGS="-Zsanitizer=address -Clink-arg=-rdynamic" CARGO_TARGET_DIR=target/sanitize/boundary CARGO_BUILD_TARGET="$host" ASAN_OPTIONS=detect_leaks=0 \
+        cargo +nightly test -p ntm-host --lib --tests --locked
+
+# The plugin boundary's tests under valgrind, over libraries that are really loaded: data paths of all kinds and all faults. Some minutes.
+valgrind:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    valgrind --version >/dev/null 2>&1 || { echo "valgrind is missing: install the package valgrind" >&2; exit 4; }
+    cargo test -p ntm-host --tests --no-run --locked
+    export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind -q --error-exitcode=9 --num-callers=30"
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER"
+    # One at a time: what must not block has 2 s, and valgrind is slow.
+    for test in built_in faults fixture inspect lies panics; do
+        cargo test -p ntm-host --test "$test" --locked -- --test-threads=1
+    done
 
 # Plugins against what plugins promise, every built-in one unless others are named; arguments as of `ntm-conformance`.
 conformance *arguments:

@@ -21,9 +21,14 @@ pub(crate) fn cc(source: &str, definitions: &[&str], out: &Path) {
 
 /// Builds the shared object of a crate of this workspace.
 pub(crate) fn shared_object(package: &str) -> PathBuf {
-    // target/debug/deps/test
+    // target/debug/deps/test, or target/TRIPLE/debug/deps/test where cargo is told the
+    // triple, as it is for sanitizers.
     let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().nth(3).unwrap();
+    let mut target = exe.ancestors().nth(3).unwrap();
+    let triple = std::env::var("CARGO_BUILD_TARGET").unwrap_or_default();
+    if target.ends_with(&triple) && !triple.is_empty() {
+        target = target.parent().unwrap();
+    }
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--offline", "-p", package, "--target-dir"])
         .arg(target)
@@ -32,7 +37,7 @@ pub(crate) fn shared_object(package: &str) -> PathBuf {
         .unwrap();
     assert!(status.success());
     let name = format!("lib{}{}", package.replace('-', "_"), std::env::consts::DLL_SUFFIX);
-    target.join("debug").join(name)
+    target.join(triple).join("debug").join(name)
 }
 
 /// Waits until `what` holds; its absence is a failure after a long time.
