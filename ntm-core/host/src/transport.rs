@@ -105,7 +105,7 @@ impl Hooks<TransportTable> for Face {
         // Or the next one could find its address taken: one that hangs is not destroyed,
         // and not every destruction comes to its end.
         if instance.is_first_to_close() {
-            instance.aside(Call::slow("close"), |table, handle| close(table, handle));
+            instance.aside(Call::slow("close"), close);
         }
     }
 
