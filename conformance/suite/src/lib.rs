@@ -13,6 +13,7 @@
 //! | what a check works with | [`Case`], [`Outcome`], [`ensure!`](crate::ensure) |
 //! | what can be tested | [`Subject`], [`Source`] |
 //! | what comes out | [`Report`] |
+//! | another implementation of the protocol, tried over the wire | [`wire`] |
 #![forbid(unsafe_code)]
 
 mod built_in;
@@ -27,6 +28,7 @@ mod requirement;
 mod runner;
 mod subject;
 mod wait;
+pub mod wire;
 mod world;
 
 pub use built_in::{BUILT_IN, decode};

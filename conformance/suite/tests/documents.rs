@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use ntm_conformance::{Kind, capabilities, contract};
+use ntm_conformance::wire::CHECKS;
+use ntm_conformance::{Kind, Requirement, capabilities, contract};
 
 fn document(file: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -27,16 +28,22 @@ fn section(text: &str, anchor: &str) -> Option<String> {
     Some(rest.collect::<Vec<_>>().join("\n"))
 }
 
+/// Of plugins, and of nodes over the wire.
+fn requirements() -> impl Iterator<Item = Requirement> {
+    let of_plugins = contract::all().map(|check| check.requirement);
+    of_plugins.chain(CHECKS.iter().map(|check| check.requirement))
+}
+
 #[test]
 fn every_identifier_stands_where_it_points_to() {
-    for check in contract::all() {
-        let requirement = check.requirement;
+    for requirement in requirements() {
+        let id = requirement.id;
         let (file, anchor) = requirement.section.split_once('#').unwrap();
         let section = section(&document(file), anchor);
-        let section = section.unwrap_or_else(|| panic!("{}: no {anchor} in {file}", check.id()));
+        let section = section.unwrap_or_else(|| panic!("{id}: no {anchor} in {file}"));
         let words: BTreeSet<_> =
             section.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
-        assert!(words.contains(check.id()), "{} stands not in {}", check.id(), requirement.section);
+        assert!(words.contains(id), "{id} stands not in {}", requirement.section);
     }
 }
 
@@ -54,9 +61,11 @@ fn every_promise_that_is_written_down_is_tried() {
 fn identifiers_are_unique_and_what_checks_need_can_be_claimed() {
     let mut seen = BTreeSet::new();
     let known: Vec<_> = capabilities().collect();
+    for requirement in requirements() {
+        assert!(seen.insert(requirement.id), "{} twice", requirement.id);
+    }
     for check in contract::all() {
         let requirement = check.requirement;
-        assert!(seen.insert(check.id()), "{} twice", check.id());
         assert!(!requirement.kinds.is_empty() && !requirement.why.is_empty());
         for need in check.needs {
             let can = |kind: &Kind| known.iter().any(|it| it.name == *need && it.kind == *kind);

@@ -1,10 +1,19 @@
-use ntm_conformance::{Check, Kind, contract};
+use ntm_conformance::wire::CHECKS;
+use ntm_conformance::{Check, Kind, Requirement, contract};
 
 use super::{Failure, say, usage};
 
 /// Says what there is to say about a promise.
 pub(super) fn explain(id: &str) -> Result<(), Failure> {
     let wanted = id.to_ascii_uppercase();
+    if let Some(check) = CHECKS.iter().find(|check| check.requirement.id == wanted) {
+        let Requirement { id, title, why, section, .. } = check.requirement;
+        say(format!("{id}  {title}"));
+        say("  of        a node that --wire names");
+        say(format!("  or else   {why}"));
+        say(format!("  stands in {section}"));
+        return Ok(());
+    }
     let Some(Check { requirement, needs, limit, lab, .. }) =
         contract::all().find(|check| check.id() == wanted)
     else {

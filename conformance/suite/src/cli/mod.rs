@@ -3,6 +3,7 @@ mod place;
 mod progress;
 mod select;
 mod table;
+mod wire;
 
 use std::io::{Write as _, stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use ntm_conformance::{Check, Kind, Report, Runner, Subject};
 use ntm_core::plugin::{Fault, PluginError};
 use serde_json::{Value, json};
 
-/// Tests plugins against what plugins promise.
+/// Tests plugins against what plugins promise, and nodes against the protocol.
 #[derive(Parser)]
 #[command(name = "ntm-conformance", version, after_help = AFTER)]
 struct Cli {
@@ -53,6 +54,8 @@ struct Cli {
     /// A time limit for each promise, in the place of its own.
     #[arg(long, value_name = "SECONDS")]
     limit: Option<u64>,
+    #[command(flatten)]
+    wire: wire::Wire,
 }
 
 const AFTER: &str = "\
@@ -62,9 +65,11 @@ Examples:
   ntm-conformance --plugin ./libacme.so --config '{ \"port\": 443 }'
   ntm-conformance --plugin ./libacme.so --only 'TRN-*' --junit acme.xml
   ntm-conformance --explain TRN-1
+  ntm-conformance --wire 192.0.2.1:4330 --key KEY --as a.example=a.key
 
 What is tried needs network namespaces (Linux: root or user namespaces), or it is
-told which promises could not be tried. Nothing leaves this machine.
+told which promises could not be tried. Nothing leaves this machine, except to the
+node that --wire names.
 
 Exit codes:
   0  every promise that was tried is kept
@@ -118,22 +123,31 @@ impl Cli {
         if let Some(id) = &self.explain {
             return explain::explain(id).map(|()| true);
         }
+        if let Some(node) = self.wire.node()? {
+            let checks = wire::checks(&self.only)?;
+            return self.tell(&[wire::run(&node, &checks)]);
+        }
         let checks = select::checks(&self.only, self.lab)?;
         if self.list {
             table::list(&checks, self.kind);
+            wire::list(self.kind.is_some() || !self.only.is_empty());
             return Ok(true);
         }
         place::enter();
-        let reports = self.run(&checks)?;
+        self.tell(&self.run(&checks)?)
+    }
+
+    /// Whether all is well; says it to whoever wants to know.
+    fn tell(&self, reports: &[Report]) -> Result<bool, Failure> {
         if let Some(file) = &self.json {
             let plugins: Vec<Value> = reports.iter().map(Report::to_json).collect();
             let document = json!({ "suite": env!("CARGO_PKG_VERSION"), "plugins": plugins });
             write(file, format!("{document:#}\n"))?;
         }
         if let Some(file) = &self.junit {
-            write(file, Report::junit(&reports))?;
+            write(file, Report::junit(reports))?;
         }
-        for report in &reports {
+        for report in reports {
             say(report.to_string());
         }
         Ok(reports.iter().all(Report::passed))

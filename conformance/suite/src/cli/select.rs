@@ -23,6 +23,12 @@ fn fits(check: &Check, pattern: &str) -> bool {
     matches(pattern.to_ascii_uppercase().as_bytes(), check.id().as_bytes())
 }
 
+/// Whether this identifier is wanted.
+pub(super) fn is_among(id: &str, only: &[String]) -> bool {
+    let fits = |it: &String| matches(it.to_ascii_uppercase().as_bytes(), id.as_bytes());
+    only.is_empty() || only.iter().any(fits)
+}
+
 /// Whether `text` is `pattern`, in which `*` stands for anything.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {

@@ -26,7 +26,7 @@ impl Report {
             })
             .collect();
         json!({
-            "name": self.name, "kind": self.kind.name(), "from": self.origin,
+            "name": self.name, "kind": self.kind, "from": self.origin,
             "passed": self.passed(), "results": results,
         })
     }
