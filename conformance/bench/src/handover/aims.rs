@@ -39,10 +39,11 @@ impl Aim {
 /// All that a run can tell of.
 pub(crate) fn all(rows: &[Row]) -> Vec<Aim> {
     let mut aims = Vec::new();
-    let ours = rows.iter().filter(|row| row.tunnel == "ntm");
+    // While the old address is still there, nothing is done before the new one has answered.
+    let at_once = |row: &&Row| row.tunnel == "ntm" && row.variant != Variant::Overlap;
+    let ours = rows.iter().filter(at_once);
     let moves = |row: &Row| row.moves().to_vec();
-    let acted: Vec<_> =
-        ours.clone().flat_map(moves).filter_map(|moved| moved.account.acted).collect();
+    let acted: Vec<_> = ours.flat_map(moves).filter_map(|moved| moved.account.acted).collect();
     if !acted.is_empty() {
         for (share, limit, which) in [(0.5, 0.5, "median"), (0.99, 3.0, "99th percentile")] {
             let (what, values) = (format!("address change → acts, {which}"), acted.clone());
