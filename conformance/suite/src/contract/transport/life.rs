@@ -57,6 +57,8 @@ pub(super) async fn cancelled(case: &Case) -> Verdict {
             tokio::task::yield_now().await;
         }
         drop(rebind);
+        // What was begun may still go on elsewhere, and take connections away meanwhile.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         pair.talks("after `rebind` that was not waited for").await?;
     }
     let now = pair.a.transport.local_addrs();
