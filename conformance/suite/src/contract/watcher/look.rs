@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::machine::{LTE, LTE_IP, PEER, PEER6, WIFI, WIFI_IP, Watch, ip, open, two_links};
+#[cfg(target_os = "linux")]
+use super::machine::Watch;
+use super::machine::{LTE, LTE_IP, PEER, PEER6, WIFI, WIFI_IP, ip, open, two_links};
 use crate::case::Case;
 use crate::ensure;
 use crate::outcome::{Note, Stop, Verdict};
