@@ -117,7 +117,7 @@ impl Node {
         };
         if let Some(plugins) = &coordinator_plugins {
             plugins
-                .check()
+                .restore()
                 .await
                 .map_err(|(section, error)| StartError::plugin(&loaded.sources, section, &error))?;
         }

@@ -143,17 +143,16 @@ impl CoordinatorPlugins {
     }
 
     async fn load(&self) -> Result<(Vec<Record>, Vec<Prefix>), PluginError> {
-        let records = self.registry.load().await?;
-        self.vip.restore(&leases(&records)).await?;
-        Ok((records, self.vip.ranges()))
+        Ok((self.registry.load().await?, self.vip.ranges()))
     }
 
-    /// Looks whether the registry can be read and its addresses are still those
-    /// of the ranges, so that a node does not start that would never serve.
+    /// Hands the registry's leases to the vip, once and before the coordinator asks
+    /// for anything: a node does not start that would never serve, since the registry
+    /// cannot be read or its addresses are not those of the ranges any more.
     ///
     /// # Errors
     /// What is wrong, and the section that chose the plugin.
-    pub(crate) async fn check(&self) -> Result<(), (&'static str, PluginError)> {
+    pub(crate) async fn restore(&self) -> Result<(), (&'static str, PluginError)> {
         let records = self.registry.load().await.map_err(|error| ("registry", error))?;
         self.vip.restore(&leases(&records)).await.map_err(|error| ("vip", error))
     }

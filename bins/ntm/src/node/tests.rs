@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use ntm_core::address::{Prefix, TransportKind, Vips};
 use ntm_core::crypto::{Identity, Suites};
 use ntm_core::id::{Epoch, NodeName, PublicKey};
-use ntm_core::machine::{Effect, EffectId};
+use ntm_core::machine::{Effect, EffectId, Outcome};
 use ntm_core::plugin::{
     Change, Lane, MemberRole, NodeRecord, Plan, PlanRequest, PluginError, Record, Registry, Route,
     Snapshot, Transport, Traversal, Vip, Watcher, Write,
@@ -61,7 +61,12 @@ struct Hesitant(Mutex<Vec<Write>>, Mutex<Duration>);
 #[async_trait]
 impl Registry for Hesitant {
     async fn load(&self) -> Result<Vec<Record>, PluginError> {
-        Ok(Vec::new())
+        let writes = self.0.lock().unwrap();
+        let record = |write: &Write| match write {
+            Write::Put(record) => Some(record.clone()),
+            Write::Delete(_) => None,
+        };
+        Ok(writes.iter().filter_map(record).collect())
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), PluginError> {
@@ -72,7 +77,9 @@ impl Registry for Hesitant {
     }
 }
 
-struct Unused;
+/// Keeps what it is to restore; nothing else is asked of it.
+#[derive(Default)]
+struct Unused(Mutex<Vec<Vec<Vips>>>);
 
 #[async_trait]
 impl Traversal for Unused {
@@ -87,7 +94,8 @@ impl Vip for Unused {
         Vec::new()
     }
 
-    async fn restore(&self, _: &[Vips]) -> Result<(), PluginError> {
+    async fn restore(&self, leases: &[Vips]) -> Result<(), PluginError> {
+        self.0.lock().unwrap().push(leases.to_vec());
         Ok(())
     }
 
@@ -111,8 +119,8 @@ fn put(key: u8) -> Write {
 async fn what_is_stored_keeps_its_order() {
     let registry = Arc::new(Hesitant(Mutex::default(), Mutex::new(Duration::from_millis(50))));
     let plugins = CoordinatorPlugins {
-        traversal: Arc::new(Unused),
-        vip: Arc::new(Unused),
+        traversal: Arc::new(Unused::default()),
+        vip: Arc::new(Unused::default()),
         registry: registry.clone(),
     };
     let folder = tempfile::tempdir().unwrap();
@@ -129,6 +137,30 @@ async fn what_is_stored_keeps_its_order() {
         timeout(Duration::from_secs(10), answers.recv()).await.unwrap().unwrap();
     }
     assert_eq!(*registry.0.lock().unwrap(), all);
+}
+
+#[tokio::test]
+async fn the_vip_is_told_of_its_leases_once() {
+    let leased = Vips { v4: Some([198, 18, 0, 9].into()), v6: None };
+    let mut node = put(1);
+    if let Write::Put(Record::Node(node)) = &mut node {
+        node.vips = Some(leased);
+    }
+    let registry = Arc::new(Hesitant::default());
+    registry.commit(vec![node]).await.unwrap();
+    let records = registry.load().await.unwrap();
+    let vip = Arc::new(Unused::default());
+    let plugins =
+        CoordinatorPlugins { traversal: Arc::new(Unused::default()), vip: vip.clone(), registry };
+    plugins.restore().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let peers = PeersFile::new(&folder.path().join("dc.peers"));
+    let (questions, mut answers) = Questions::new(Some(plugins), peers);
+    let (_, id) = terminal();
+    questions.ask(Asker::Coordinator, id, Effect::Load);
+    let answer = timeout(Duration::from_secs(20), answers.recv()).await.unwrap().unwrap();
+    assert_eq!(answer, (Asker::Coordinator, id, Outcome::Loaded(Ok((records, Vec::new())))));
+    assert_eq!(*vip.0.lock().unwrap(), [[leased]]);
 }
 
 /// A watcher without news.
