@@ -18,6 +18,15 @@ pub(crate) fn guard<R>(body: impl FnOnce() -> R) -> Result<R, String> {
     })
 }
 
+/// Runs the body of an entry whose answer cannot tell of a panic: the host's log does.
+pub(crate) fn or_nothing<R: Default>(entry: &str, body: impl FnOnce() -> R) -> R {
+    guard(body).unwrap_or_else(|panic| {
+        // A subscriber of the plugin's own may panic, too.
+        let _unheard = guard(|| tracing::error!("panicked in `{entry}`: {panic}"));
+        R::default()
+    })
+}
+
 /// What a panic said.
 pub(crate) fn said(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
@@ -82,7 +91,54 @@ fn code(fault: Fault) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::Field;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Heard {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let level = *event.metadata().level();
+            event.record(&mut |_: &Field, value: &dyn Debug| {
+                self.0.lock().unwrap().push(format!("{level}: {value:?}"));
+            });
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_panic_where_nothing_is_answered_is_logged_with_its_entry() {
+        let heard = Heard::default();
+        let answer = tracing::subscriber::with_default(heard.clone(), || {
+            or_nothing("facts", || ());
+            or_nothing("close", || -> u32 { panic!("the {}", "text") })
+        });
+        assert_eq!(answer, 0);
+        assert_eq!(*heard.0.lock().unwrap(), ["ERROR: panicked in `close`: the text"]);
+    }
 
     #[test]
     fn a_panic_becomes_a_status_and_its_text_is_told() {

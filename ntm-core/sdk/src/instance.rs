@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, EnterGuard, Runtime};
 
 use crate::Exported;
 use crate::config::decode;
-use crate::guard::{guard, status};
+use crate::guard::{or_nothing, status};
 use crate::transport::put_texts;
 
 /// An instance: what a kind keeps of it, and a runtime of its own.
@@ -73,7 +73,7 @@ unsafe extern "C" fn check<E: Exported>(create: *const Create<'_>, error: *mut E
 }
 
 unsafe extern "C" fn describe<E: Exported>(put: PutText, sink: *mut c_void) {
-    let _panicked = guard(|| {
+    or_nothing("describe", || {
         if let Some(schema) = E::schema() {
             put_texts(&[("schema".to_owned(), schema)], put, sink);
         }
@@ -123,7 +123,7 @@ unsafe extern "C" fn destroy<S: State>(handle: Handle) {
     let (state, runtime) = unsafe {
         (ManuallyDrop::take(&mut instance.state), ManuallyDrop::take(&mut instance.runtime))
     };
-    let _panicked = guard(|| {
+    or_nothing("destroy", || {
         let _entered = runtime.enter();
         drop(state);
     });

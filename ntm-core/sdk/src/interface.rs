@@ -7,7 +7,7 @@ use ntm_core::address::{Prefix, Vips};
 use ntm_core::plugin::{Interface, InterfaceSettings, Lane, PluginError};
 
 use crate::Exported;
-use crate::guard::{guard, status};
+use crate::guard::{or_nothing, status};
 use crate::instance::{Instance, State};
 use crate::lanes::{self, HasLanes};
 use crate::transport::put_texts;
@@ -57,11 +57,11 @@ unsafe fn of<'a, T: Interface + 'static>(handle: Handle) -> &'a Instance<Opened<
 
 unsafe extern "C" fn ifindex<T: Interface + 'static>(handle: Handle) -> u32 {
     // SAFETY: the host gives back what `create` gave.
-    guard(|| unsafe { of::<T>(handle) }.state().interface.ifindex()).unwrap_or(0)
+    or_nothing("ifindex", || unsafe { of::<T>(handle) }.state().interface.ifindex())
 }
 
 unsafe extern "C" fn name<T: Interface + 'static>(handle: Handle, put: PutText, sink: *mut c_void) {
-    let _panicked = guard(|| {
+    or_nothing("name", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         put_texts(&[("name".into(), instance.state().interface.name())], put, sink);
@@ -76,7 +76,7 @@ unsafe extern "C" fn offload<T: Interface + 'static>(handle: Handle) -> u32 {
         let udp = if offload.udp { bit::UDP } else { 0 };
         tcp | udp
     };
-    guard(body).unwrap_or(0)
+    or_nothing("offload", body)
 }
 
 unsafe extern "C" fn configure<T: Interface + 'static>(
@@ -103,7 +103,7 @@ unsafe extern "C" fn configure<T: Interface + 'static>(
 }
 
 unsafe extern "C" fn close<T: Interface + 'static>(handle: Handle) {
-    let _panicked = guard(|| {
+    or_nothing("close", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         instance.wait(instance.state().interface.close());
@@ -115,7 +115,7 @@ unsafe extern "C" fn facts<T: Interface + 'static>(
     put: PutText,
     sink: *mut c_void,
 ) {
-    let _panicked = guard(|| {
+    or_nothing("facts", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();

@@ -6,7 +6,7 @@ use ntm_abi::{Addr, Error, Handle, Put, PutText, Text, TransportTable};
 use ntm_core::plugin::{Lane, PluginError, Transport};
 
 use crate::Exported;
-use crate::guard::{guard, status};
+use crate::guard::{or_nothing, status};
 use crate::instance::{Instance, State};
 use crate::lanes::{self, HasLanes};
 
@@ -56,7 +56,7 @@ unsafe fn of<'a, T: Transport + 'static>(handle: Handle) -> &'a Instance<Opened<
 
 unsafe extern "C" fn wire_kind<T: Transport + 'static>(handle: Handle) -> u32 {
     // SAFETY: the host gives back what `create` gave.
-    guard(|| unsafe { of::<T>(handle) }.state().transport.kind().0.into()).unwrap_or(0)
+    or_nothing("wire_kind", || unsafe { of::<T>(handle) }.state().transport.kind().0.into())
 }
 
 unsafe extern "C" fn local_addrs<T: Transport + 'static>(
@@ -64,7 +64,7 @@ unsafe extern "C" fn local_addrs<T: Transport + 'static>(
     put: Put<Addr>,
     sink: *mut c_void,
 ) {
-    let _panicked = guard(|| {
+    or_nothing("local_addrs", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();
@@ -84,7 +84,7 @@ unsafe extern "C" fn max_payload<T: Transport + 'static>(handle: Handle, to: *co
         let _entered = instance.enter();
         instance.state().transport.max_payload(to.socket()?)
     };
-    guard(body).ok().flatten().map_or(0, |most| most as u64)
+    or_nothing("max_payload", body).map_or(0, |most| most as u64)
 }
 
 unsafe extern "C" fn rebind<T: Transport + 'static>(handle: Handle, error: *mut Error) -> i32 {
@@ -98,7 +98,7 @@ unsafe extern "C" fn rebind<T: Transport + 'static>(handle: Handle, error: *mut 
 }
 
 unsafe extern "C" fn close<T: Transport + 'static>(handle: Handle) {
-    let _panicked = guard(|| {
+    or_nothing("close", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         instance.wait(instance.state().transport.close());
@@ -110,7 +110,7 @@ unsafe extern "C" fn facts<T: Transport + 'static>(
     put: PutText,
     sink: *mut c_void,
 ) {
-    let _panicked = guard(|| {
+    or_nothing("facts", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();
@@ -119,7 +119,7 @@ unsafe extern "C" fn facts<T: Transport + 'static>(
 }
 
 unsafe extern "C" fn moved<T: Transport + 'static>(handle: Handle) {
-    let _panicked = guard(|| {
+    or_nothing("moved", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();

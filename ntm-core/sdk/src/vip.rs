@@ -8,7 +8,7 @@ use ntm_core::id::{NodeName, PublicKey};
 use ntm_core::plugin::{Fault, PluginError, Vip};
 
 use crate::Exported;
-use crate::guard::{guard, status};
+use crate::guard::{or_nothing, status};
 use crate::instance::{Instance, State};
 
 /// The table of a vip.
@@ -47,7 +47,7 @@ fn vips(vips: &Vips) -> address::Vips {
 }
 
 unsafe extern "C" fn ranges<T: Vip + 'static>(handle: Handle, put: Put<Prefix>, sink: *mut c_void) {
-    let _panicked = guard(|| {
+    or_nothing("ranges", || {
         // SAFETY: the host gives back what `create` gave.
         let instance = unsafe { of::<T>(handle) };
         let _entered = instance.enter();
@@ -107,7 +107,7 @@ unsafe extern "C" fn allocate<T: Vip + 'static>(
 }
 
 unsafe extern "C" fn release<T: Vip + 'static>(handle: Handle, lease: *const Vips) {
-    let _panicked = guard(|| {
+    or_nothing("release", || {
         // SAFETY: the host gives back what `create` gave, and lends the addresses.
         let (instance, lease) = unsafe { (of::<T>(handle), vips(&*lease)) };
         instance.wait(instance.state().0.release(&lease));

@@ -128,7 +128,7 @@ pub(crate) fn one_after_the_other() -> Result<()> {
     faults.ask("panic-close");
     let status = mn.process.terminate(PATIENCE)?;
     assert_eq!(status.code(), Some(0), "{status}");
-    says(&mn, "the fault in close")
+    says(&mn, "panicked in `close`: the fault in close")
 }
 
 /// QUIC besides: it carries on while no instance opens, and gives the tunnel back.
