@@ -41,7 +41,10 @@ impl Talk {
 
 /// A pair that talks.
 fn talking(row: u8, mode: Mode) -> (Pair, Talk) {
-    let mut pair = Pair::new(row, false, mode, u64::from(row));
+    talks(Pair::new(row, false, mode, u64::from(row)))
+}
+
+fn talks(mut pair: Pair) -> (Pair, Talk) {
     pair.talk(1500 * MS);
     assert!(pair.talks());
     let talk = Talk::of(&pair);
@@ -93,6 +96,38 @@ fn detected(pair: &Pair, host: HostId) -> usize {
     pair.world.host(host).events.iter().filter(|(_, event)| is(event)).count()
 }
 
+/// What a host has said since then.
+fn said(pair: &Pair, host: HostId, since: Time) -> Vec<&'static str> {
+    let said = |(at, event): &(Time, TerminalEvent)| match event {
+        TerminalEvent::Signal(SignalTrace { sent: Sent::Out, name, .. }) if *at >= since => {
+            Some(*name)
+        }
+        _ => None,
+    };
+    pair.world.host(host).events.iter().filter_map(said).collect()
+}
+
+/// The steps of MN's moves since then, in their order.
+fn steps(pair: &Pair, since: Time) -> Vec<Phase> {
+    let phases = pair.world.host(pair.mn).events.iter().filter_map(|(_, event)| match event {
+        TerminalEvent::Phase { phase, at, .. } if *at >= since => Some((*phase, *at)),
+        _ => None,
+    });
+    let phases: Vec<_> = phases.collect();
+    assert!(phases.is_sorted_by_key(|(_, at)| *at), "{phases:?}");
+    phases.into_iter().map(|(phase, _)| phase).collect()
+}
+
+/// The coordinator knows both ends by their present epochs.
+fn is_up_to_date(pair: &Pair) -> bool {
+    let known = pair.world.host(pair.dc).roles.coordinator.as_ref().unwrap().status();
+    [pair.mn, pair.cn].iter().all(|host| {
+        let key = pair.world.key(*host);
+        let member = known.members.iter().find(|member| member.record.key == key).unwrap();
+        member.present[0].1.epoch == pair.world.status(*host).unwrap().epoch
+    })
+}
+
 #[test]
 fn h01_mn_moves_both_open() {
     for mode in [Mode::Fast, Mode::Seed] {
@@ -101,13 +136,8 @@ fn h01_mn_moves_both_open() {
         pair.place(pair.mn, 1, true, 1);
         pair.talk(1000 * MS);
         goes_on(&mut pair, talk);
-        let phases = pair.world.host(pair.mn).events.iter().filter_map(|(_, event)| match event {
-            TerminalEvent::Phase { phase, at, .. } if *at >= now => Some((*phase, *at)),
-            _ => None,
-        });
-        let phases: Vec<_> = phases.collect();
-        assert!(phases.is_sorted_by_key(|(_, at)| *at), "{phases:?}");
-        let at = |is: fn(&Phase) -> bool| phases.iter().position(|(phase, _)| is(phase));
+        let phases = steps(&pair, now);
+        let at = |is: fn(&Phase) -> bool| phases.iter().position(is);
         let told = at(|phase| matches!(phase, Phase::Told(_)));
         let registered = at(|phase| matches!(phase, Phase::Registered));
         assert_eq!(at(|phase| matches!(phase, Phase::Detected(Cause::Local { .. }))), Some(0));
@@ -157,13 +187,7 @@ fn h04_both_move_within_a_round_trip() {
         pair.place(pair.cn, 1, false, 1);
         pair.talk(500 * MS);
         goes_on(&mut pair, talk);
-        let epochs = [pair.mn, pair.cn].map(|host| pair.world.status(host).unwrap().epoch);
-        for (host, epoch) in [(pair.mn, epochs[0]), (pair.cn, epochs[1])] {
-            let known = pair.world.host(pair.dc).roles.coordinator.as_ref().unwrap().status();
-            let key = pair.world.key(host);
-            let member = known.members.iter().find(|member| member.record.key == key).unwrap();
-            assert_eq!(member.present[0].1.epoch, epoch, "{apart} ms: the highest everywhere");
-        }
+        assert!(is_up_to_date(&pair), "{apart} ms: the highest everywhere");
     }
 }
 
@@ -376,19 +400,51 @@ fn h11_what_is_forged_with_the_right_path_id_changes_nothing() {
 #[test]
 fn h13_the_coordinator_is_down_while_an_open_pair_moves() {
     for mode in [Mode::Fast, Mode::Seed] {
-        let (mut pair, talk) = talking(1, mode);
+        // Both ends notice within seconds that it has started again.
+        let mut setup = setup(1, mode);
+        setup.clocks.keep_alive_open = 2000 * MS;
+        let (mut pair, talk) = talks(Pair::with(setup, 1, false));
         pair.world.kill(pair.dc);
         pair.talk(100 * MS);
-        let since = pair.world.host(pair.mn).received.len();
+        let (now, since) = (pair.world.now(), pair.world.host(pair.mn).received.len());
         pair.place(pair.mn, 1, true, 1);
         pair.talk(500 * MS);
+        let phases = steps(&pair, now);
+        assert!(matches!(phases[0], Phase::Detected(Cause::Local { .. })), "{phases:?}");
         if mode == Mode::Fast {
             assert!(pair.longest_gap(pair.mn, since) <= 12 * MS);
             goes_on(&mut pair, talk);
+        } else {
+            // It waits: the coordinator is asked, and neither end tells the other or a relay
+            // of the move before it has answered.
+            assert_eq!(phases.len(), 1, "{phases:?}");
+            assert!(said(&pair, pair.mn, now).contains(&"Registration Request"));
+            for host in [pair.mn, pair.cn] {
+                let said = said(&pair, host, now);
+                let tells = |name: &&str| ["Tunnel Request", "Bind"].contains(name);
+                assert!(!said.iter().any(tells), "{said:?}");
+            }
         }
         pair.world.restart(pair.dc);
+        let back = pair.world.now();
         pair.talk(10_000 * MS);
         goes_on(&mut pair, talk);
+        assert!(is_up_to_date(&pair), "{mode:?}");
+        let new = pair.spot(1, true, 1).ip;
+        let way = pair.way(pair.cn).unwrap();
+        assert!(!way.relayed && way.leg.remote.ip() == new, "{mode:?}: {way:?}");
+        if mode == Mode::Seed {
+            // The paper's order, begun where it had stopped.
+            let phases = steps(&pair, back);
+            let at = |is: fn(&Phase) -> bool| phases.iter().position(is);
+            let registered = at(|phase| matches!(phase, Phase::Registered));
+            let directed = at(|phase| matches!(phase, Phase::Directed(_)));
+            let told = at(|phase| matches!(phase, Phase::Told(_)));
+            let rebuilt = at(|phase| matches!(phase, Phase::Rebuilt(..)));
+            let order = [registered, directed, rebuilt];
+            assert!(order.is_sorted() && registered.is_some(), "{phases:?}");
+            assert!(told.is_none_or(|told| Some(told) > directed), "{phases:?}");
+        }
     }
 }
 
