@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::outbox::Outbox;
 use crate::address::{Candidate, Leg, TransportId, TransportKind};
 use crate::crypto::Identity;
@@ -56,6 +58,12 @@ impl Node {
     /// The second of the calendar at `now`, by the calendar of this node's start.
     pub(crate) fn unix(&self, now: Time) -> u64 {
         self.unix_at_zero + now.nanos() / 1_000_000_000
+    }
+
+    /// The first epoch of a node that starts now.
+    pub(crate) fn first_epoch(&self, now: Time) -> Epoch {
+        let part = Duration::from_nanos(now.nanos() % 1_000_000_000);
+        Epoch::starting(self.unix(now)).begun_after(part)
     }
 }
 

@@ -70,7 +70,7 @@ impl Relay {
     pub fn new(now: Time, node: Node, config: RelayConfig, rng: Rng) -> Self {
         let client = Client::new(MemberRole::Relay, config.coordinators.clone());
         let id = RelayId::of(&node.identity.public());
-        let epoch = Epoch::starting(node.unix(now));
+        let epoch = node.first_epoch(now);
         Self {
             node,
             config,

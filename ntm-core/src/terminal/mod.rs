@@ -156,7 +156,7 @@ impl Terminal {
         let gate = Gate::new(rng.split());
         let mut effects = Effects::default();
         let _room = effects.ask(now, Effect::Load, Asked::Pins);
-        let epoch = Epoch::starting(node.unix(now));
+        let epoch = node.first_epoch(now);
         let mut terminal = Self {
             node,
             config,
@@ -509,9 +509,10 @@ impl Terminal {
     /// we start anew by the later one, before anybody has heard of us.
     fn set_calendar(&mut self, now: Time, unix: u64) {
         let behind = unix.saturating_sub(self.node.unix(now));
+        let anew = Epoch::starting(unix);
         // A second may be a matter of rounding.
-        if behind > 1 && self.tunnels.is_empty() {
-            self.epoch = self.epoch.max(Epoch::starting(unix));
+        if behind > 1 && anew > self.epoch && self.tunnels.is_empty() {
+            self.epoch = anew;
             self.register(now, Vec::new());
         }
     }

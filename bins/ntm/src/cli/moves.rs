@@ -1,6 +1,7 @@
 //! The last moves, for people: what happened when, on a line that is as long as the
 //! move took.
 
+use ntm_core::id::Epoch;
 use serde_json::Value;
 
 use super::output::{micros, say};
@@ -46,7 +47,7 @@ fn lines(one: &Value) -> Vec<String> {
 }
 
 fn head(one: &Value) -> String {
-    let epoch = one["epoch"].as_u64().unwrap_or_default() & 0xffff_ffff;
+    let epoch = Epoch(one["epoch"].as_u64().unwrap_or_default()).low();
     let peers: Vec<_> = list(&one["tunnels"]).iter().map(peer).collect();
     let peers = peers.join(", ");
     let what = match one["cause"].as_str().unwrap_or_default() {

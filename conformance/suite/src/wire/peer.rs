@@ -251,7 +251,7 @@ impl<'a> Peer<'a> {
         SignalBody::RegistrationRequest(RegistrationRequest { epoch, claimed, paths, token: None })
     }
 
-    /// Registers, above whatever epoch the node has seen (P-EP-2).
+    /// Registers, above whatever epoch the node has seen (P-EP-5).
     pub(super) fn register(&mut self) -> Result<RegistrationResponse, Stop> {
         for _ in 0..5 {
             let response = registration(self.ask(self.request(self.epoch))?.1)?;
