@@ -166,7 +166,7 @@ grid file="target/grid.svg" *arguments:
 
 # ntm beside other tunnels, as many as are installed, for docs/BENCHMARKS.md; arguments as of `ntm-bench throughput`.
 bench-throughput *arguments:
-    cargo build --release --locked -p ntm -p ntm-bench
+    cargo build --release --locked -p ntm -p ntm-bench -p ntm-transport-udp-dyn -p ntm-interface-tun-dyn
     target/release/ntm-bench throughput {{arguments}}
 
 # What a move costs among 100, 1,000 and 10,000 simulated terminals: a table, and a plot in FILE (SVG).

@@ -52,7 +52,7 @@ pub(crate) fn run(
     mut say: impl FnMut(&str),
 ) -> Result<Outcome> {
     let bed = Bed::routed()?;
-    let running = tunnel.start(&bed, programs, folder)?;
+    let running = tunnel.start(&bed, programs, folder, &|_| {})?;
     let ids = running.ids();
     let download = Download::of(bytes).start(&bed.right, running.right.into(), &bed.left)?;
     let begin = Instant::now();

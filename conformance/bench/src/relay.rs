@@ -52,7 +52,7 @@ pub(crate) fn ntm(
     pace: f64,
     duration: Duration,
 ) -> Result<Forwarded> {
-    let running = NTM.start(bed, programs, folder)?;
+    let running = NTM.start(bed, programs, folder, &|_| {})?;
     // The first of the path is the relay.
     let relay = &running.ids()[..1];
     let flow = Flow::new((&bed.left, running.left), (&bed.right, running.right))?;

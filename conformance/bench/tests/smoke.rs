@@ -35,15 +35,20 @@ fn ntm() -> PathBuf {
 #[test]
 fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
     let folder = tempfile::tempdir().unwrap();
+    for package in ["ntm-transport-udp-dyn", "ntm-interface-tun-dyn"] {
+        shared_object::shared_object(package, folder.path());
+    }
     let (json, plot) = (folder.path().join("figures.json"), folder.path().join("figures.svg"));
     let program = ntm();
     let output = bench(&[
         "throughput",
         "--quick",
         "--only",
-        "none,ntm",
+        "none,ntm,ntm-quic,ntm-libraries",
         "--ntm",
         program.to_str().unwrap(),
+        "--libraries",
+        folder.path().to_str().unwrap(),
         "--json",
         json.to_str().unwrap(),
         "--plot",
@@ -59,7 +64,7 @@ fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
     let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     assert_eq!(report["schema"], 1);
     let tunnels = report["tunnels"].as_array().unwrap();
-    assert_eq!(tunnels.len(), 2);
+    assert_eq!(tunnels.len(), 4);
     for tunnel in tunnels {
         let name = tunnel["name"].as_str().unwrap();
         assert_eq!(tunnel["measured"], true, "{name}: {}", tunnel["why_not"]);
@@ -79,7 +84,30 @@ fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
     }
     // A bar of each tunnel in each panel.
     let plot = std::fs::read_to_string(plot).unwrap();
-    assert_eq!(plot.matches("<rect x=").count(), 2 * 6);
+    assert_eq!(plot.matches("<rect x=").count(), 4 * 6);
+}
+
+#[test]
+fn a_relay_is_measured_that_has_other_paths_besides() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let program = ntm();
+    let files = [program.to_str().unwrap(), json.to_str().unwrap()];
+    let only = ["--path", "relayed", "--only", "ntm-paths", "--paths", "40"];
+    let output = bench(
+        &[&["throughput", "--quick", "--ntm", files[0], "--json", files[1]], &only[..]].concat(),
+    );
+    let told = String::from_utf8_lossy(&output.stdout);
+    if told.contains("iperf3 is not here") {
+        return;
+    }
+    // It fails unless the relay says that it has so many, and all are there to the end.
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert_eq!((&report["path"], &report["paths"]), (&"relayed".into(), &40.into()));
+    let tunnel = &report["tunnels"][0];
+    assert_eq!(tunnel["measured"], true, "{}", tunnel["why_not"]);
+    assert!(tunnel["metrics"]["tcp1_there"]["median"].as_f64().unwrap() > 0.0, "{tunnel}");
 }
 
 #[test]
@@ -204,13 +232,32 @@ fn what_is_not_installed_is_told_and_left_out() {
 }
 
 #[test]
+fn what_is_not_built_or_has_no_place_is_told_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let only = ["--quick", "--only", "ntm-libraries,ntm-paths", "--ntm", "/bin/true"];
+    let libraries = ["--libraries", folder.path().to_str().unwrap()];
+    let output = bench(&[&["throughput"], &only[..], &libraries].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "ntm-libraries: not measured: ",
+        "libntm_transport_udp_dyn.so is not here; build it with `cargo build --release -p ntm-",
+        "ntm-paths: not measured: there is no relay",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    let nowhere = bench(&["throughput", "--libraries", "/nowhere", "--ntm", "/bin/true"]);
+    assert_eq!(nowhere.status.code(), Some(4));
+}
+
+#[test]
 fn a_wrong_name_is_wrong_usage() {
     let output = bench(&["throughput", "--only", "nebulla"]);
     assert_eq!(output.status.code(), Some(2));
     let listed = bench(&["throughput", "--list"]);
     assert!(listed.status.success());
     let listed = String::from_utf8(listed.stdout).unwrap();
-    for name in ["none", "ntm", "ntm-crowd", "nebula"] {
+    for name in ["none", "ntm", "ntm-quic", "ntm-libraries", "ntm-crowd", "ntm-paths", "nebula"] {
         assert!(listed.lines().any(|line| line.split(' ').next() == Some(name)), "{listed}");
     }
 }

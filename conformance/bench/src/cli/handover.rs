@@ -82,7 +82,7 @@ impl Handover {
             return Ok(());
         }
         let tunnels = super::chosen(&ROAMING, &self.only)?;
-        let programs = Programs { ntm: find_ntm(self.ntm.as_deref())?, null: None };
+        let programs = Programs::of(find_ntm(self.ntm.as_deref())?);
         enter()?;
         let report = self.measure(&tunnels, &programs)?;
         report.lines().iter().for_each(say);

@@ -46,7 +46,7 @@ fn part(text: &str) -> Result<f64, String> {
 
 impl Moves {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let programs = Programs { ntm: find_ntm(self.ntm.as_deref())?, null: None };
+        let programs = Programs::of(find_ntm(self.ntm.as_deref())?);
         enter()?;
         let bytes = (self.gib * f64::from(1 << 30)) as u64;
         let interval = Duration::from_secs_f64(self.every);

@@ -42,7 +42,7 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let programs = Programs { ntm: find_ntm(self.ntm.as_deref())?, null: None };
+        let programs = Programs::of(find_ntm(self.ntm.as_deref())?);
         enter()?;
         let bed = relay::bed()?;
         let (pace, duration) = (self.pace.into(), Duration::from_secs(self.seconds.into()));

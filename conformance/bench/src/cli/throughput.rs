@@ -20,7 +20,8 @@ Examples:
   ntm-bench throughput
   ntm-bench throughput --only none --only ntm --only nebula --repeats 5
   ntm-bench throughput --link plain --json plain.json --plot plain.svg
-  ntm-bench throughput --path relayed --only ntm
+  ntm-bench throughput --path relayed --only ntm,ntm-paths
+  ntm-bench throughput --only ntm,ntm-quic,ntm-libraries
   ntm-bench throughput --quick
 
 Nothing else should run meanwhile: both ends and the probes share this machine.
@@ -58,6 +59,13 @@ pub(super) struct Throughput {
     /// A build of `ntm` whose cipher does nothing.
     #[arg(long, value_name = "PATH")]
     ntm_null: Option<PathBuf>,
+    /// The folder of the shared objects of plugins, for `ntm-libraries`; by default that of
+    /// this program.
+    #[arg(long, value_name = "FOLDER")]
+    libraries: Option<PathBuf>,
+    /// Paths that the relay of `ntm-paths` has besides: 10,000; with --quick 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    paths: Option<u32>,
     /// Write all figures into this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -65,6 +73,9 @@ pub(super) struct Throughput {
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
+
+/// With --quick.
+const QUICK_PATHS: u32 = 100;
 
 impl Throughput {
     pub(super) fn execute(self) -> Result<(), Failure> {
@@ -95,7 +106,17 @@ impl Throughput {
 
     fn programs(&self) -> Result<Programs, Failure> {
         let null = self.ntm_null.as_deref().map(|file| find_ntm(Some(file))).transpose()?;
-        Ok(Programs { ntm: find_ntm(self.ntm.as_deref())?, null })
+        let mut programs = Programs { null, ..Programs::of(find_ntm(self.ntm.as_deref())?) };
+        if let Some(folder) = &self.libraries {
+            // Nodes do not run where this command does.
+            programs.libraries = folder.canonicalize().map_err(|error| {
+                let message = format!("cannot find the folder {}: {error}", folder.display());
+                Failure::new(Exit::Missing, message)
+            })?;
+        }
+        let few = if self.quick { QUICK_PATHS } else { tunnel::PATHS };
+        programs.paths = self.paths.unwrap_or(few) as usize;
+        Ok(programs)
     }
 
     fn plan(&self) -> Plan {
@@ -103,7 +124,7 @@ impl Throughput {
         if self.quick {
             return Plan {
                 congestion,
-                seconds: 2,
+                seconds: 1,
                 attempt: Duration::from_millis(100),
                 precision: 1.5,
                 overload: Duration::from_millis(200),
@@ -135,6 +156,7 @@ impl Throughput {
             cable: self.link,
             repeats: if self.quick { 1 } else { self.repeats },
             plan: plan.clone(),
+            paths: programs.paths,
             machine: machine(),
             entries: tunnels.iter().map(entry).collect(),
         };
@@ -145,11 +167,10 @@ impl Throughput {
                     continue;
                 }
                 let here = format!("{repeat} of {}: {}", report.repeats, tunnel.name);
-                progress(&format!("{here}: starting"));
-                let started = tunnel.start(bed, programs, Path::new(FOLDER));
-                entry.add(started.and_then(|running| {
-                    suite::run(bed, &running, &plan, |what| progress(&format!("{here}: {what}")))
-                }));
+                let say = |what: &str| progress(&format!("{here}: {what}"));
+                say("starting");
+                let started = tunnel.start(bed, programs, Path::new(FOLDER), &say);
+                entry.add(started.and_then(|running| suite::run(bed, &running, &plan, say)));
             }
         }
         report

@@ -42,7 +42,7 @@ pub(crate) fn run(
     mut say: impl FnMut(&str),
 ) -> Result<Outcome> {
     ground.reset()?;
-    let running = tunnel.start(&ground.bed, programs, folder)?;
+    let running = tunnel.start(&ground.bed, programs, folder, &|_| {})?;
     let settle = plan.rest + 5 * ground.round_trip.median;
     // Lets tunnels settle, as they are when nobody has just started them.
     sleep(settle);

@@ -68,6 +68,7 @@ pub(crate) fn run(
     if let Some(peak) = host::peak_memory(&tunnel.ids())? {
         sample.insert(Metric::Memory, peak as f64);
     }
+    tunnel.must_be_whole()?;
     Ok(sample)
 }
 

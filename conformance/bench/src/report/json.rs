@@ -27,6 +27,7 @@ impl Report {
             "repeats": self.repeats,
             "congestion": self.plan.congestion,
             "seconds": self.plan.seconds,
+            "paths": self.paths,
             "tunnels": self.entries.iter().map(entry).collect::<Vec<_>>(),
             "ratios": ratios,
         })

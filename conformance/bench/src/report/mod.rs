@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) cable: Cable,
     pub(crate) repeats: u32,
     pub(crate) plan: Plan,
+    /// Those of a relay of many.
+    pub(crate) paths: usize,
     pub(crate) machine: String,
     pub(crate) entries: Vec<Entry>,
 }

@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ntm_lab::scenario::domain::Transport;
 use ntm_lab::{Error, Netns, Process, Result};
 
 use crate::bed::{Bed, Way, doing, finish, program};
 use crate::crowd::Crowd;
 use crate::measure::echo;
+use ntm::{Others, Outfit};
 
 /// Something that packets can be sent through.
 pub(crate) struct Tunnel {
@@ -37,13 +39,19 @@ pub(crate) struct Context<'a> {
     /// An empty folder of its own.
     pub(crate) folder: PathBuf,
     pub(crate) programs: &'a Programs,
+    /// Hears what is being done, where that takes long.
+    pub(crate) say: &'a dyn Fn(&str),
 }
 
-/// The builds of `ntm` to measure.
+/// The builds of `ntm` to measure, and what they are given.
 pub(crate) struct Programs {
     pub(crate) ntm: PathBuf,
     /// Built with a cipher that does nothing.
     pub(crate) null: Option<PathBuf>,
+    /// The folder of the shared objects of plugins.
+    pub(crate) libraries: PathBuf,
+    /// Paths that a relay of many has besides.
+    pub(crate) paths: usize,
 }
 
 /// A tunnel that is up, until this is dropped.
@@ -57,8 +65,7 @@ pub(crate) struct Running {
     pub(crate) others: Vec<Process>,
     /// Where left and right can be asked how they are: nodes of ours alone.
     pub(crate) sockets: Option<[PathBuf; 2]>,
-    /// With whom left has tunnels besides.
-    #[expect(dead_code, reason = "it is there until this is dropped")]
+    /// Who has tunnels besides.
     crowd: Option<Crowd>,
 }
 
@@ -74,16 +81,19 @@ const START: Duration = Duration::from_secs(20);
 /// Others that a node of many tunnels has one with.
 const CROWD: usize = 1000;
 
+/// Paths of a relay of many, unless it is told.
+pub(crate) const PATHS: u32 = 10_000;
+
 /// `ntm` as it is.
 pub(crate) const NTM: Tunnel = Tunnel {
     name: "ntm",
     what: "the cipher that both ends agree on",
     version: None,
-    start: |context| ntm::start(context, &context.programs.ntm, ""),
+    start: |context| ntm::start(context, &Outfit::of(&context.programs.ntm)),
 };
 
 /// All that can be measured, in the order of the tables.
-pub(crate) const ALL: [Tunnel; 10] = [
+pub(crate) const ALL: [Tunnel; 13] = [
     Tunnel { name: "none", what: "no tunnel", version: None, start: none },
     NTM,
     Tunnel {
@@ -91,15 +101,45 @@ pub(crate) const ALL: [Tunnel; 10] = [
         what: "ChaCha20-Poly1305",
         version: None,
         start: |context| {
-            let cipher = "[tunnel]\nciphers = [\"chacha20-poly1305\"]\n";
-            ntm::start(context, &context.programs.ntm, cipher)
+            let sections = "[tunnel]\nciphers = [\"chacha20-poly1305\"]\n";
+            ntm::start(context, &Outfit { sections, ..Outfit::of(&context.programs.ntm) })
+        },
+    },
+    Tunnel {
+        name: "ntm-quic",
+        what: "by the transport quic",
+        version: None,
+        start: |context| {
+            let transport = Transport::Quic;
+            ntm::start(context, &Outfit { transport, ..Outfit::of(&context.programs.ntm) })
+        },
+    },
+    Tunnel {
+        name: "ntm-libraries",
+        what: "transport and interface in shared objects",
+        version: None,
+        start: |context| {
+            let libraries = Some(&*context.programs.libraries);
+            ntm::start(context, &Outfit { libraries, ..Outfit::of(&context.programs.ntm) })
         },
     },
     Tunnel {
         name: "ntm-crowd",
         what: "one end has 1,000 other tunnels besides",
         version: None,
-        start: |context| ntm::start_among(context, &context.programs.ntm, "", CROWD),
+        start: |context| {
+            let others = Others::WithLeft(CROWD);
+            ntm::start(context, &Outfit { others, ..Outfit::of(&context.programs.ntm) })
+        },
+    },
+    Tunnel {
+        name: "ntm-paths",
+        what: "--path relayed: the relay has other paths besides, 10,000 or --paths",
+        version: None,
+        start: |context| {
+            let others = Others::ThroughRelay(context.programs.paths);
+            ntm::start(context, &Outfit { others, ..Outfit::of(&context.programs.ntm) })
+        },
     },
     Tunnel {
         name: "ntm-null",
@@ -110,7 +150,7 @@ pub(crate) const ALL: [Tunnel; 10] = [
                 what: "a build without a cipher".to_owned(),
                 remedy: "name one with `--ntm-null`".to_owned(),
             })?;
-            ntm::start(context, program, "")
+            ntm::start(context, &Outfit::of(program))
         },
     },
     Tunnel {
@@ -153,7 +193,8 @@ pub(crate) const ROAMING: [Tunnel; 6] = [
         what: "the paper's sequence of messages",
         version: None,
         start: |context| {
-            ntm::start(context, &context.programs.ntm, "[handover]\nmode = \"seed\"\n")
+            let sections = "[handover]\nmode = \"seed\"\n";
+            ntm::start(context, &Outfit { sections, ..Outfit::of(&context.programs.ntm) })
         },
     },
     Tunnel {
@@ -203,18 +244,25 @@ impl Tunnel {
         Some(line).filter(|line| !line.is_empty())
     }
 
-    /// Starts it, and returns once a packet has been there and back.
+    /// Starts it, and returns once a packet has been there and back; `say` hears of what
+    /// takes long.
     ///
     /// # Errors
     /// It is not installed, or does not do what we ask: with its own words.
-    pub(crate) fn start(&self, bed: &Bed, programs: &Programs, folder: &Path) -> Result<Running> {
+    pub(crate) fn start(
+        &self,
+        bed: &Bed,
+        programs: &Programs,
+        folder: &Path,
+        say: &dyn Fn(&str),
+    ) -> Result<Running> {
         let folder = folder.join(self.name);
         // What the last run left would be found by this one.
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(doing("empty a folder"))?;
         }
         fs::create_dir_all(&folder).map_err(doing("make a folder"))?;
-        let context = Context { bed, folder, programs };
+        let context = Context { bed, folder, programs, say };
         let running = (self.start)(&context)?;
         echo::wait(&bed.left, running.right, START).map_err(|error| {
             let processes = running.path.iter().chain(&running.others);
@@ -230,6 +278,23 @@ impl Running {
     /// The process ids of what is on the path of every packet.
     pub(crate) fn ids(&self) -> Vec<u32> {
         self.path.iter().map(Process::id).collect()
+    }
+
+    /// Whether it is what it was when it was started: others have their tunnels still.
+    ///
+    /// # Errors
+    /// They have not.
+    pub(crate) fn must_be_whole(&self) -> Result<()> {
+        self.crowd.as_ref().map_or(Ok(()), Crowd::must_be_joined)
+    }
+}
+
+impl Programs {
+    /// This build, with the shared objects beside our own program.
+    pub(crate) fn of(ntm: PathBuf) -> Self {
+        let own = std::env::current_exe().ok();
+        let libraries = own.and_then(|own| Some(own.parent()?.to_owned())).unwrap_or_default();
+        Self { ntm, null: None, libraries, paths: PATHS as usize }
     }
 }
 

@@ -17,4 +17,4 @@ mod stats;
 
 pub use ask::{handovers, until};
 pub use mover::Mover;
-pub use outfit::Outfit;
+pub use outfit::{Outfit, library};

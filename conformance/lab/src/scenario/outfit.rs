@@ -79,7 +79,7 @@ fn names(library: &Path) -> String {
 }
 
 /// The shared object of a built-in plugin, as cargo calls it.
-fn library(folder: &Path, kind: &str, name: &str) -> PathBuf {
+pub fn library(folder: &Path, kind: &str, name: &str) -> PathBuf {
     let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     folder.join(format!("{before}ntm_{kind}_{name}_dyn{after}"))
 }
