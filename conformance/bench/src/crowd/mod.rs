@@ -90,11 +90,9 @@ const JOINED_WITHIN: Duration = Duration::from_secs(300);
 const REJOINED_WITHIN: Duration = Duration::from_secs(10);
 /// So many more are told.
 const TOLD_EVERY: usize = 500;
-/// Until it is looked whether this is the end.
-const LONGEST: Duration = Duration::from_millis(200);
-/// What comes within this time is read together, so that a crowd takes little of the
-/// processors that something else is measured on.
-const BREATH: Duration = Duration::from_millis(5);
+/// What comes and is due within this time is seen to together, so that a crowd takes
+/// little of the processors that something else is measured on.
+const TICK: Duration = Duration::from_millis(20);
 
 impl Crowd {
     /// Registers all of them with the coordinator, from addresses of these machines, by
@@ -227,13 +225,10 @@ fn live(mut crowd: Vec<Present>, mut pairs: Pairs, news: &News, tell: &Sender<Ip
             });
         }
         news.joined.store(pairs.joined(), Ordering::Relaxed);
-        let deadlines = crowd.iter().filter_map(|present| present.terminal.poll_timeout());
-        let next = deadlines.map(|(at, _)| at.since(now())).min().unwrap_or(LONGEST);
-        let next = next.min(LONGEST).min(pairs.pause());
+        thread::sleep(TICK);
         let mut sockets: Vec<_> =
             crowd.iter().map(|each| PollFd::new(each.socket.as_fd(), PollFlags::POLLIN)).collect();
-        let _a_signal = ppoll(&mut sockets, Some(next.into()), None);
-        thread::sleep(BREATH);
+        let _a_signal = ppoll(&mut sockets, Some(Duration::ZERO.into()), None);
         let heard: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
         for (present, _) in crowd.iter_mut().zip(heard).filter(|(_, heard)| *heard) {
             present.receive(&mut buffer);

@@ -42,8 +42,8 @@ const AT_ONCE: usize = 128;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two words, each a question through the relay and its answer.
 const WORD_EVERY: Duration = Duration::from_millis(4);
-/// So many are said together, at most.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Words that are so late are not said.
+const LATE: Duration = Duration::from_millis(100);
 
 impl Pairs {
     /// How many it takes for so many pairs.
@@ -83,11 +83,6 @@ impl Pairs {
         self.by_path.len()
     }
 
-    /// How long it may take until [`act`](Self::act) is called again.
-    pub(super) fn pause(&self) -> Duration {
-        if self.all.is_empty() { Duration::MAX } else { PAUSE }
-    }
-
     /// Does what is to be done now.
     pub(super) fn act(&mut self, now: Time, crowd: &mut [Present]) {
         let late = self.asked.iter().filter(|(_, since)| now.since(**since) >= PATIENCE);
@@ -110,7 +105,7 @@ impl Pairs {
     /// Once all have met: one after the other says a word.
     fn talk(&mut self, now: Time, crowd: &mut [Present]) {
         let (mut nth, mut since) = self.turn;
-        if self.joined() < self.len() || now.since(since) > 2 * PAUSE {
+        if self.joined() < self.len() || now.since(since) > LATE {
             since = now;
         }
         while now.since(since) >= WORD_EVERY {
