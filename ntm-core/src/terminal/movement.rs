@@ -56,6 +56,7 @@ impl Tunnel {
             self.point_again(cx);
         }
         self.update = None;
+        self.old_gone |= old_gone;
         self.end_contest(cx);
         // An answer to what was asked from where we were proves nothing here.
         self.remotes.iter_mut().for_each(|remote| remote.probe = None);
@@ -65,7 +66,7 @@ impl Tunnel {
         if tell_peer {
             self.rebind(cx);
             if self.is_live(cx.now) {
-                self.begin_update(cx, old_gone);
+                self.begin_update(cx);
             }
             self.send_due_binds(cx);
         }
@@ -109,7 +110,7 @@ impl Tunnel {
         }
         let legs: Vec<_> = legs.into_iter().chain(self.relay_legs()).collect();
         let told = match direction.begin && self.update.is_none() {
-            true => self.begin_update(cx, false),
+            true => self.begin_update(cx),
             false => Vec::new(),
         };
         let check = if self.update.is_some() { Check::Request } else { Check::Challenge };
@@ -276,6 +277,7 @@ impl Tunnel {
         };
         let (asked, copies, started) = (*asked, update.backoff.copies(), update.backoff.started());
         self.update = None;
+        self.old_gone = false;
         let keep = self.selected.map(|selected| selected.leg);
         if copies == 1 {
             let rtt = cx.now.since(started);

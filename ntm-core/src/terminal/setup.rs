@@ -379,6 +379,7 @@ impl Tunnel {
         }
         cx.event(TerminalEvent::Table(TableEvent::Disarm { path: self.path }));
         self.update = None;
+        self.old_gone = false;
         self.burst = None;
         self.deselect(cx);
     }

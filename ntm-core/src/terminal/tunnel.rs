@@ -46,6 +46,9 @@ pub(super) struct Tunnel {
     pub(super) limit: Option<u16>,
     pub(super) relays: Vec<RelayUse>,
     pub(super) update: Option<Update>,
+    /// Where we were when the peer answered our Tunnel Request last, nothing arrives any
+    /// more.
+    pub(super) old_gone: bool,
     pub(super) burst: Option<Burst>,
     pub(super) contest: Option<Contest>,
     /// While a relay or a worse transport is in use: the next look for something better.
@@ -108,6 +111,7 @@ impl Tunnel {
             limit: None,
             relays: Vec::new(),
             update: None,
+            old_gone: false,
             burst: None,
             contest: None,
             upgrade: None,

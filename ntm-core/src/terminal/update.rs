@@ -19,7 +19,6 @@ pub(super) struct Update {
     /// Whom it was sent to, each with a token of its own: the answer proves the
     /// address that was asked, wherever it seems to come from.
     pub(super) asked: Vec<(Leg, Token)>,
-    old_gone: bool,
     pub(super) backoff: Backoff,
 }
 
@@ -37,9 +36,9 @@ impl Update {
 
 impl Tunnel {
     /// Sends a Tunnel Request by every way that may work; says by which.
-    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>, old_gone: bool) -> Vec<Leg> {
+    pub(super) fn begin_update(&mut self, cx: &mut Cx<'_>) -> Vec<Leg> {
         let backoff = Backoff::urgent(cx.now, &self.rtt());
-        self.update = Some(Update { asked: Vec::new(), old_gone, backoff });
+        self.update = Some(Update { asked: Vec::new(), backoff });
         self.send_update(cx)
     }
 
@@ -60,7 +59,7 @@ impl Tunnel {
         let request = Control::TunnelRequest(TunnelRequest {
             epoch: cx.epoch,
             challenge,
-            old_gone: update.old_gone,
+            old_gone: self.old_gone,
             candidates: cx.own_candidates(),
         });
         self.note_told(cx, leg);
