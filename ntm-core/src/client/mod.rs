@@ -54,7 +54,8 @@ pub(crate) struct Client {
     retry_at: Option<Time>,
     /// and how long the last such wait was; zero if none since we were registered.
     retry_wait: Duration,
-    keep_alive: Option<KeepAlive>,
+    /// Those under way, one for each way at most: by each the coordinator wants proof.
+    keep_alives: Vec<KeepAlive>,
     /// What was asked last by other links than those in use.
     asked_by_links: Option<RequestId>,
     registered: Option<Registered>,
@@ -130,7 +131,7 @@ impl Client {
             elsewhere: None,
             retry_at: None,
             retry_wait: Duration::ZERO,
-            keep_alive: None,
+            keep_alives: Vec::new(),
             asked_by_links: None,
             registered: None,
             rtt: Rtt::default(),
@@ -216,7 +217,7 @@ impl Client {
         let id = RequestId::of_node(cx.rng.number());
         self.request = Some(Registration { id, body, backoff });
         self.elsewhere = None;
-        self.keep_alive = None;
+        self.keep_alives.clear();
         self.retry_at = None;
         self.send_registration(cx);
     }
@@ -286,7 +287,7 @@ impl Client {
         self.request = None;
         self.elsewhere = None;
         self.retry_at = None;
-        self.keep_alive = None;
+        self.keep_alives.clear();
         self.attempt = None;
     }
 
@@ -430,7 +431,7 @@ impl Client {
     /// is a late copy by a worse one. Whether it is better than the one before.
     fn note_answer(&mut self, leg: &Leg, id: RequestId) -> bool {
         let open = self.request.as_ref().is_some_and(|request| request.id == id)
-            || self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.id == id);
+            || self.keep_alives.iter().any(|keep_alive| keep_alive.id == id);
         let before = self.answered_by.and_then(|leg| self.ways.rank(&leg));
         let now = self.ways.rank(leg);
         let better = matches!((now, before), (Some(now), Some(before)) if now < before);
@@ -558,14 +559,19 @@ impl Client {
         leg: Leg,
         token: Option<Token>,
     ) {
+        let way = |leg: &Leg| (leg.transport, leg.remote.is_ipv6());
+        let before = self.keep_alives.iter().position(|it| way(&it.leg) == way(&leg));
+        // A proof that nobody has acknowledged is given with this one.
+        let unheard = before.and_then(|at| self.keep_alives.remove(at).token);
         let id = RequestId::of_node(cx.rng.number());
         let backoff = Backoff::patient(cx.now, &self.rtt);
-        self.keep_alive = Some(KeepAlive { id, token, leg, backoff });
-        self.send_keep_alive(cx);
+        let token = token.or(unheard);
+        self.keep_alives.push(KeepAlive { id, token, leg, backoff });
+        self.send_keep_alive(cx, self.keep_alives.len() - 1);
     }
 
-    fn send_keep_alive<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>) {
-        let Some(keep_alive) = &mut self.keep_alive else { return };
+    fn send_keep_alive<E: From<SignalTrace>>(&mut self, cx: &mut Context<'_, E>, at: usize) {
+        let Some(keep_alive) = self.keep_alives.get_mut(at) else { return };
         keep_alive.backoff.sent(cx.now, cx.rng);
         let body = SignalBody::KeepAlive { token: keep_alive.token };
         let signal = Signal { request: keep_alive.id, body };
@@ -583,7 +589,8 @@ impl Client {
         id: RequestId,
         observed: Candidate,
     ) -> Option<ClientEvent> {
-        let answered = self.keep_alive.take_if(|keep_alive| keep_alive.id == id)?;
+        let at = self.keep_alives.iter().position(|keep_alive| keep_alive.id == id)?;
+        let answered = self.keep_alives.remove(at);
         self.answered(cx.now, &answered.backoff);
         let registered = self.registered.as_mut()?;
         registered.keep_alive_at =
@@ -632,15 +639,17 @@ impl Client {
             }
         }
         self.send_elsewhere(cx);
-        if self.keep_alive.as_ref().is_some_and(|keep_alive| keep_alive.backoff.is_due(cx.now)) {
-            let copies = self.keep_alive.as_ref().map_or(0, |k| k.backoff.copies());
-            if copies >= PATIENCE {
-                self.keep_alive = None;
+        for at in 0..self.keep_alives.len() {
+            let backoff = &self.keep_alives[at].backoff;
+            if backoff.is_due(cx.now) && backoff.copies() >= PATIENCE {
+                self.keep_alives.clear();
                 // Or it does, and takes longer by now.
                 self.rtt = Rtt::default();
                 return Some(ClientEvent::RegistrationDue);
             }
-            self.send_keep_alive(cx);
+            if backoff.is_due(cx.now) {
+                self.send_keep_alive(cx, at);
+            }
         }
         if let Some(registered) = &mut self.registered
             && self.request.is_none()
@@ -675,7 +684,7 @@ impl Client {
             .filter(|_| self.session.is_some())
             .map(|request| request.backoff.next());
         let elsewhere = self.elsewhere.as_ref().map(|request| request.backoff.next());
-        let keep_alive = self.keep_alive.as_ref().map(|keep_alive| keep_alive.backoff.next());
+        let keep_alive = self.keep_alives.iter().map(|keep_alive| keep_alive.backoff.next()).min();
         let registered = self.registered.as_ref().filter(|_| self.request.is_none());
         let renew = registered.map(|registered| registered.renew_at);
         let idle = registered.and_then(|registered| registered.keep_alive_at);

@@ -21,7 +21,8 @@ pub(super) struct Presence {
     challenges: Vec<(Candidate, Token)>,
     /// Since when the location has been waiting for its proof.
     unproved: Option<Time>,
-    /// The location proved last before this one.
+    /// The location proved last before this one; or, where that counts again, this one:
+    /// its proof may only be late.
     before: Option<(Location, Leg)>,
 }
 
@@ -71,6 +72,7 @@ impl Presence {
         }
         let known = self.location.observed.iter().any(|seen| seen.candidate == observed);
         if epoch == self.epoch && known {
+            self.before.take_if(|_| self.unproved.is_none());
             self.leg = leg;
             self.location.claimed = claimed;
             return News::Nothing;
@@ -145,6 +147,13 @@ impl Presence {
             return false;
         }
         self.challenges.retain(|(at, _)| at != observed);
+        let is_there =
+            |location: &Location| location.observed.iter().any(|seen| seen.candidate == *observed);
+        if self.unproved.is_none()
+            && let Some((location, leg)) = self.before.take_if(|(lapsed, _)| is_there(lapsed))
+        {
+            (self.location, self.leg) = (location, leg);
+        }
         if let Some(seen) =
             self.location.observed.iter_mut().find(|seen| seen.candidate == *observed)
         {
@@ -162,13 +171,12 @@ impl Presence {
     }
 
     /// Goes back to the location proved last; the epoch stays, so that the
-    /// station's next word counts whatever it is.
+    /// station's next word counts whatever it is. A late proof does, too.
     pub(super) fn lapse(&mut self) {
-        if let Some((location, leg)) = self.before.take() {
-            self.location = location;
-            self.leg = leg;
+        if let Some((location, leg)) = &mut self.before {
+            std::mem::swap(&mut self.location, location);
+            std::mem::swap(&mut self.leg, leg);
             self.unproved = None;
-            self.challenges.clear();
         }
     }
 }
@@ -219,8 +227,25 @@ mod tests {
         assert_eq!(presence.lapses(), Some(Time::ZERO + Duration::from_secs(6)));
         presence.lapse();
         assert_eq!(presence.location.observed[0].candidate, candidate(1));
-        assert!(presence.is_proved());
+        assert!(presence.is_proved() && presence.lapses().is_none());
         assert_eq!((presence.leg, presence.epoch), (leg(1), Epoch(6)));
+    }
+
+    #[test]
+    fn a_proof_that_is_late_counts_unless_the_station_is_back() {
+        let mut presence = proved(at(1, 5));
+        moves(&mut presence, 2, 6);
+        let token = presence.challenge(&candidate(2), &mut Rng::from_seed([1; 32])).unwrap();
+        presence.lapse();
+        let mut back = presence.clone();
+        assert!(presence.prove(&candidate(2), &token));
+        assert!(presence.is_proved_at(&candidate(2)) && presence.lapses().is_none());
+        assert_eq!((presence.leg, presence.epoch), (leg(2), Epoch(6)));
+        // It has said since that it is where it was before.
+        assert_eq!(moves(&mut back, 1, 6), News::Nothing);
+        back.prove(&candidate(2), &token);
+        assert!(back.is_proved_at(&candidate(1)));
+        assert_eq!(back.leg, leg(1));
     }
 
     #[test]

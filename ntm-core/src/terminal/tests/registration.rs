@@ -116,6 +116,40 @@ fn a_registration_that_failed_is_repeated() {
 }
 
 #[test]
+fn a_proof_that_nobody_has_acknowledged_is_given_again_in_a_new_session() {
+    let mut rng = Rng::from_seed([4; 32]);
+    let [dc, _] = coordinators(&mut rng);
+    let (mut now, mut terminal) = starting(std::slice::from_ref(&dc), &mut rng);
+    let leg = Leg::to(TransportId(0), dc.1);
+    let mut begun = |terminal: &mut Terminal, sent: &Sent, id| {
+        let (yes, keys) = answers(&dc.0, sent, Ok(id), &mut rng);
+        (yes, SignalSession::of_coordinator(id, &keys), terminal.epoch)
+    };
+    let open = |session: &mut SignalSession, sent: &Sent| -> Vec<Signal> {
+        let open = |(_, bytes): &(_, Vec<u8>)| session.open(&Header::parse(bytes).ok()?, bytes);
+        sent.iter().filter_map(open).collect()
+    };
+    let sent = says(&mut terminal, &mut now, Duration::ZERO);
+    let (yes, mut first, _) = begun(&mut terminal, &sent, SessionId([8; 16]));
+    terminal.handle_datagram(now, &leg, &yes);
+    let sent = says(&mut terminal, &mut now, Duration::ZERO);
+    let request = open(&mut first, &sent)[0].request;
+    // With its second copy it begins a session anew, and the first is answered late.
+    let anew = says(&mut terminal, &mut now, Duration::from_millis(300));
+    let (yes, mut second, epoch) = begun(&mut terminal, &anew, SessionId([9; 16]));
+    let token = [7; 8];
+    let body = RegistrationResponse { challenge: Some(token), epoch_seen: epoch, ..response() };
+    let answer = Signal { request, body: SignalBody::RegistrationResponse(body) };
+    terminal.handle_datagram(now, &leg, &first.seal(Epoch(0), &answer).unwrap());
+    let proves = |signal: &Signal| signal.body == SignalBody::KeepAlive { token: Some(token) };
+    let lost = says(&mut terminal, &mut now, Duration::ZERO);
+    assert!(open(&mut first, &lost).iter().any(proves));
+    terminal.handle_datagram(now, &leg, &yes);
+    let sent = says(&mut terminal, &mut now, Duration::ZERO);
+    assert!(open(&mut second, &sent).iter().any(proves));
+}
+
+#[test]
 fn the_next_coordinator_is_asked_where_the_first_is_silent() {
     let mut rng = Rng::from_seed([4; 32]);
     let both = coordinators(&mut rng);
