@@ -95,6 +95,27 @@ fn kept(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
+fn every_test_that_is_ignored_is_listed_with_its_reason() {
+    let root = root();
+    let mut files = BTreeSet::new();
+    kept(&root, &root, &mut files);
+    let list = fs::read_to_string(root.join("docs/TESTING.md")).unwrap();
+    let (_, list) = list.split_once("## Ignored tests").unwrap();
+    let mut found = 0;
+    for file in files.iter().filter(|file| file.ends_with(".rs")) {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let mut lines = text.lines().map(str::trim_start);
+        while lines.any(|line| line.starts_with("#[ignore")) {
+            let name = lines.find_map(|line| Some(line.split_once("fn ")?.1.split_once('(')?.0));
+            let name = name.unwrap();
+            found += 1;
+            assert!(list.contains(&format!("| `{file}`: `{name}` |")), "{file}: {name}");
+        }
+    }
+    assert_eq!(list.matches(".rs`: `").count(), found, "some are listed that are not there");
+}
+
+#[test]
 fn what_the_documents_point_to_is_there() {
     let root = root();
     let mut files = BTreeSet::new();
