@@ -1,12 +1,14 @@
 use std::path::Path;
 
-use ntm::config::{Loaded, Plugin, Role, load};
+use ntm::config::{Loaded, Plugin, Role};
 use ntm_core::plugin::Vip as _;
 use serde::de::DeserializeOwned;
 
+use super::read_file;
+
 fn example(name: &str) -> Loaded {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
-    let loaded = load(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = read_file(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.warnings, [], "{name}");
     loaded
 }

@@ -1,10 +1,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use ntm::config::{Loaded, load, read_key};
+use ntm::config::{Loaded, read_key};
 use tempfile::TempDir;
 
-use super::TERMINAL;
+use super::{TERMINAL, read_file};
 
 /// RFC 7748, section 6.1: Alice's private and public key.
 const PRIVATE: &str = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
@@ -18,7 +18,7 @@ fn terminal(content: &[u8], mode: u32) -> (TempDir, Loaded) {
     let key = folder.path().join("mn.key");
     fs::write(&key, content).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
-    let loaded = load(&file, &[]).unwrap();
+    let loaded = read_file(&file).unwrap();
     (folder, loaded)
 }
 

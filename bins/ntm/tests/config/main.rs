@@ -11,6 +11,7 @@ mod layers;
 mod plugins;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ntm::config::{Config, ConfigError, Input, Loaded, parse};
@@ -36,6 +37,12 @@ const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 fn read(text: &str) -> Result<Loaded, ConfigError> {
     layered(text, &[], &[])
+}
+
+/// The file's text alone, whatever the environment here says.
+fn read_file(file: &Path) -> Result<Loaded, ConfigError> {
+    let text = std::fs::read_to_string(file).unwrap();
+    parse(Input { file, text, variables: BTreeMap::new(), sets: &[] })
 }
 
 fn layered(text: &str, variables: &[(&str, &str)], sets: &[&str]) -> Result<Loaded, ConfigError> {

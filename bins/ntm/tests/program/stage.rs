@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use ntm_lab::scenario::program;
 use ntm_lab::{Netns, Process};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
@@ -87,13 +88,8 @@ impl Stage {
     /// The program with these arguments, without anything of the caller's
     /// environment that it would read.
     pub(crate) fn ntm(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ntm"));
+        let mut command = program(Path::new(env!("CARGO_BIN_EXE_ntm")));
         command.args(args);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("NTM_") {
-                command.env_remove(name);
-            }
-        }
         command
     }
 

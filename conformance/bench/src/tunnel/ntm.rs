@@ -8,7 +8,7 @@ use std::process::Command;
 use ntm_core::address::Candidate;
 use ntm_core::client::CoordinatorAddress;
 use ntm_lab::scenario::domain::Transport;
-use ntm_lab::scenario::{library, until};
+use ntm_lab::scenario::{library, program, until};
 use ntm_lab::{Error, Netns, Process, Result};
 use serde_json::Value;
 
@@ -184,16 +184,8 @@ impl Domain<'_> {
         Ok(process)
     }
 
-    /// The program, without anything of the caller's environment that it would
-    /// read.
     fn command(&self) -> Command {
-        let mut command = Command::new(self.outfit.program);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("NTM_") {
-                command.env_remove(name);
-            }
-        }
-        command
+        program(self.outfit.program)
     }
 
     fn finish(&self, mut command: Command) -> Result<String> {

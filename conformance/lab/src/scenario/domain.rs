@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use ntm_core::Time;
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use super::ask;
 use super::outfit::Outfit;
+use super::program::program;
 use crate::error::{Doing as _, Error, Result};
 use crate::family::Family;
 use crate::host::Host;
@@ -180,7 +180,7 @@ impl Domain {
     }
 
     fn make_key(&self, name: &str) -> Result<String> {
-        let mut command = Command::new(&self.program);
+        let mut command = program(&self.program);
         command.args(["key", "generate", "--out"]).arg(self.folder.join(format!("{name}.key")));
         let output = command.output().doing(|| format!("run {}", self.program.display()))?;
         if !output.status.success() {
@@ -303,10 +303,9 @@ impl Domain {
         );
         let file = self.folder.join(format!("{name}.toml"));
         fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
-        let mut command = Command::new(&self.program);
+        let mut command = program(&self.program);
         command.arg("run").arg("--config").arg(&file);
         command.args(["--log", "info,ntm::signal=debug", "--log-format", "json"]);
-        command.env_remove("NTM_LOG").env_remove("NTM_LOG_FORMAT");
         let log = self.folder.join(format!("{name}.log"));
         let process = Process::start_logged(host.netns(), command, Some(&log))?;
         process.wait_for_line(ready, START)?;

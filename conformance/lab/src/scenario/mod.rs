@@ -12,9 +12,11 @@ mod outfit;
 mod pair;
 pub mod paper;
 mod plot;
+mod program;
 pub mod rows;
 mod stats;
 
 pub use ask::{handovers, until};
 pub use mover::Mover;
 pub use outfit::{Outfit, library};
+pub use program::program;
