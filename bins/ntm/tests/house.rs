@@ -22,7 +22,7 @@ fn is_plugin(name: &str) -> bool {
 /// What a crate of ours may use of ours, outside its tests.
 fn allowed(name: &str) -> fn(&str) -> bool {
     match name {
-        "ntm-abi" | "ntm-mutations" => |_| false,
+        "ntm-abi" | "ntm-built" | "ntm-mutations" => |_| false,
         "ntm-core" => |on| on == "ntm-abi",
         "ntm-host" | "ntm-sdk" => |on| on == "ntm-abi" || on == "ntm-core",
         "ntm-lane" => |on| on == "ntm-core",

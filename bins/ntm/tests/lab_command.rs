@@ -6,10 +6,6 @@
 fn main() {}
 
 #[cfg(target_os = "linux")]
-#[path = "shared_object/mod.rs"]
-mod shared_object;
-
-#[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     use libtest_mimic::{Arguments, Failed, Trial, run};
 
@@ -54,10 +50,9 @@ mod linux {
     use std::time::Duration;
 
     use libtest_mimic::Failed;
+    use ntm_built::{copied, shared_object};
     use ntm_lab::scenario::until;
     use serde_json::Value;
-
-    use super::shared_object::shared_object;
 
     /// For something that must happen by itself.
     const LIMIT: Duration = Duration::from_secs(60);
@@ -226,7 +221,7 @@ mod linux {
             "registry-redb",
         ];
         for plugin in plugins {
-            shared_object(&format!("ntm-{plugin}-dyn"), folder.path());
+            copied(&shared_object(&format!("ntm-{plugin}-dyn")), folder.path());
         }
         Ok(folder)
     }

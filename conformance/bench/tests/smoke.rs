@@ -3,43 +3,23 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use ntm_built::{copied, program, shared_object};
 use serde_json::Value;
-
-#[path = "../../../bins/ntm/tests/shared_object/mod.rs"]
-mod shared_object;
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ntm-bench")).args(arguments).output().unwrap()
-}
-
-/// The program `ntm`, built as this test was.
-fn ntm() -> PathBuf {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--package", "ntm", "--bin", "ntm", "--offline"]);
-    command.args(["--message-format", "json-render-diagnostics"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut executables =
-        messages.filter_map(|message| Some(message["executable"].as_str()?.into()));
-    executables.next().unwrap()
 }
 
 #[test]
 fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
     let folder = tempfile::tempdir().unwrap();
     for package in ["ntm-transport-udp-dyn", "ntm-interface-tun-dyn"] {
-        shared_object::shared_object(package, folder.path());
+        copied(&shared_object(package), folder.path());
     }
     let (json, plot) = (folder.path().join("figures.json"), folder.path().join("figures.svg"));
-    let program = ntm();
+    let program = program("ntm");
     let output = bench(&[
         "throughput",
         "--quick",
@@ -91,7 +71,7 @@ fn a_quick_run_measures_everything_of_no_tunnel_and_of_ntm() {
 fn a_relay_is_measured_that_has_other_paths_besides() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
-    let program = ntm();
+    let program = program("ntm");
     let files = [program.to_str().unwrap(), json.to_str().unwrap()];
     let only = ["--path", "relayed", "--only", "ntm-paths", "--paths", "40"];
     let output = bench(
@@ -114,7 +94,7 @@ fn a_relay_is_measured_that_has_other_paths_besides() {
 fn a_transfer_survives_moves() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("moves.json");
-    let program = ntm();
+    let program = program("ntm");
     let (program, file) = (program.to_str().unwrap(), json.to_str().unwrap());
     let output =
         bench(&["moves", "--gib", "0.2", "--every", "0.2", "--ntm", program, "--json", file]);
@@ -132,7 +112,7 @@ fn a_transfer_survives_moves() {
 fn moves_are_measured_at_both_ends_and_explained() {
     let folder = tempfile::tempdir().unwrap();
     let (json, plot) = (folder.path().join("handover.json"), folder.path().join("handover.svg"));
-    let program = ntm();
+    let program = program("ntm");
     let output = bench(&[
         "handover",
         "--only",
@@ -200,7 +180,7 @@ fn stages_are_measured_and_compared() {
 #[test]
 fn the_boundary_is_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let library = shared_object::shared_object("ntm-transport-udp-dyn", folder.path());
+    let library = copied(&shared_object("ntm-transport-udp-dyn"), folder.path());
     let json = folder.path().join("boundary.json");
     let files = [library.to_str().unwrap(), json.to_str().unwrap()];
     let output = bench(&["boundary", "--quick", "--library", files[0], "--json", files[1]]);

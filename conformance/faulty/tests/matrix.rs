@@ -12,8 +12,7 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::path::{Path, PathBuf};
-    use std::process::{Command, ExitCode};
+    use std::process::ExitCode;
 
     use libtest_mimic::{Arguments, Failed, Trial};
     use ntm_conformance::Kind;
@@ -24,12 +23,19 @@ mod linux {
     /// The kinds whose faults are tried in libraries, too.
     const IN_LIBRARIES: [&str; 2] = ["transport", "vip"];
 
+    /// What makes the library of a kind.
+    fn package(kind: &str) -> String {
+        format!("ntm-faulty-{kind}-dyn")
+    }
+
     pub(super) fn main() -> ExitCode {
         let mut arguments = Arguments::from_args();
         // They share a machine, and some count what the process has open.
         arguments.test_threads = Some(1);
         if !sandbox::is_inside() && !arguments.list {
-            build();
+            for kind in IN_LIBRARIES {
+                ntm_built::shared_object(&package(kind));
+            }
         }
         sandbox::enter();
         let trials = vec![
@@ -40,27 +46,12 @@ mod linux {
         libtest_mimic::run(&arguments, trials).exit_code()
     }
 
-    /// The folder that cargo builds into.
-    fn target() -> PathBuf {
-        // target/debug/deps/test
-        std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
-    }
-
-    fn build() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--offline", "--target-dir"]).arg(target());
-        for kind in IN_LIBRARIES {
-            build.args(["-p", &format!("ntm-faulty-{kind}-dyn")]);
-        }
-        let built = build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).status();
-        assert!(built.unwrap().success());
-    }
-
     fn found() -> Result<(), Failed> {
         // What they panic with is told where it is missing.
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
-        let rows = many(FAULTS, &Libraries::of(&target().join("debug")), false);
+        let library = ntm_built::library(&package(IN_LIBRARIES[0]));
+        let rows = many(FAULTS, &Libraries::of(library.parent().unwrap()), false);
         std::panic::set_hook(loud);
         let rows = rows?;
         let across = rows.iter().filter(|row| row.via != "linked").count();

@@ -11,8 +11,7 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::path::{Path, PathBuf};
-    use std::process::{Command, ExitCode};
+    use std::process::ExitCode;
     use std::time::Duration;
 
     use libtest_mimic::{Arguments, Failed, Trial};
@@ -34,7 +33,9 @@ mod linux {
             .map(|(kind, name, _)| format!("ntm-{kind}-{name}-dyn"))
             .collect();
         if !sandbox::is_inside() && !arguments.list && !shared.is_empty() {
-            build(&shared);
+            for package in &shared {
+                ntm_built::shared_object(package);
+            }
         }
         sandbox::enter();
         let trials = BUILT_IN.iter().flat_map(|(kind, name, claims)| {
@@ -43,7 +44,7 @@ mod linux {
             let shared = move || {
                 let claims_file = tempfile::NamedTempFile::new().unwrap();
                 std::fs::write(claims_file.path(), claims).unwrap();
-                let library = library(&format!("ntm-{kind}-{name}-dyn"));
+                let library = ntm_built::library(&format!("ntm-{kind}-{name}-dyn"));
                 let subjects = Subject::library(&library, Some(kind), Some(claims_file.path()));
                 keeps(subjects.unwrap().remove(0))
             };
@@ -70,30 +71,5 @@ mod linux {
             .map(|it| format!("{}: {}", it.requirement.id, it.outcome.remark()))
             .collect();
         if bad.is_empty() { Ok(()) } else { Err(bad.join("\n").into()) }
-    }
-
-    /// The folder that cargo builds into.
-    fn target() -> PathBuf {
-        // target/debug/deps/test
-        std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
-    }
-
-    fn build(packages: &[String]) {
-        // One by one, as other tests do: together they would have other features, and be
-        // built anew.
-        for package in packages {
-            let status = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--offline", "--target-dir"])
-                .arg(target())
-                .args(["-p", package])
-                .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-                .status();
-            assert!(status.unwrap().success());
-        }
-    }
-
-    fn library(package: &str) -> PathBuf {
-        let name = format!("lib{}{}", package.replace('-', "_"), std::env::consts::DLL_SUFFIX);
-        target().join("debug").join(name)
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ntm-conformance")).args(arguments).output().unwrap()
+    Command::new(ntm_built::beside("ntm-conformance")).args(arguments).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {

@@ -224,7 +224,7 @@ fn the_program_says_what_came_out() {
     let private = node.member.identity.private().expose();
     std::fs::write(&key, base64::engine::general_purpose::STANDARD.encode(private)).unwrap();
     let json = folder.path().join("out.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_ntm-conformance"))
+    let output = Command::new(ntm_built::beside("ntm-conformance"))
         .args(["--wire", &node.address.to_string(), "--key", &node.key.to_string()])
         .args(["--as", &format!("a.example={}", key.display()), "--only", "WIRE-2"])
         .args(["--json", json.to_str().unwrap()])

@@ -6,7 +6,6 @@ mod common;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,12 +18,9 @@ use tempfile::TempDir;
 
 /// A copy in a folder that nobody else may write.
 fn load(package: &str) -> (&'static Library, TempDir) {
-    let built = common::shared_object(package);
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("plugin.so");
-    fs::copy(&built, &path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    (Library::load(Path::new(&path)).unwrap(), place)
+    let path = ntm_built::copied(&ntm_built::shared_object(package), place.path());
+    (Library::load(&path).unwrap(), place)
 }
 
 fn wait(lane: &dyn Lane) {
@@ -160,7 +156,7 @@ fn every_built_in_plugin_is_a_shared_object_too() {
     assert!(built_in.len() >= 8);
     for name in built_in {
         assert!(names.contains(&format!("{name}-dyn")), "{name} has no shared object");
-        let found = inspect(&common::shared_object(&format!("ntm-{name}-dyn")));
+        let found = inspect(&ntm_built::shared_object(&format!("ntm-{name}-dyn")));
         let (kind, own) = name.split_once('-').unwrap();
         match found {
             Ok(found) => {

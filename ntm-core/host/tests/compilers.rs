@@ -5,9 +5,7 @@
 
 mod common;
 
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,10 +18,7 @@ use serde_json::{Value, json};
 /// file.
 fn load(library: &Path) -> &'static Library {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join(library.file_name().unwrap());
-    fs::copy(library, &path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    Library::load(&path).unwrap()
+    Library::load(&ntm_built::copied(library, place.path())).unwrap()
 }
 
 /// One datagram from a lane, within a minute.

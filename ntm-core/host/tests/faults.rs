@@ -9,7 +9,6 @@ mod common;
 
 use std::fs;
 use std::net::UdpSocket;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use ntm_core::plugin::{Lane, RxSlot, Transport, TxPacket};
@@ -57,11 +56,9 @@ fn carries(lane: &dyn Lane, transport: &dyn Transport, peer: &UdpSocket) {
 
 #[tokio::test]
 async fn each_fault_costs_an_instance_at_most() {
-    let built = common::shared_object("ntm-fault");
     let place = tempfile::tempdir().unwrap();
-    let (file, folder) = (place.path().join("fault.so"), place.path().join("faults"));
-    fs::copy(&built, &file).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let file = ntm_built::copied(&ntm_built::shared_object("ntm-fault"), place.path());
+    let folder = place.path().join("faults");
     fs::create_dir(&folder).unwrap();
     let library = Library::load(&file).unwrap();
     let config = json!({ "faults": folder, "udp": { "bind": "127.0.0.1:0" } });

@@ -10,9 +10,7 @@ fn what_was_built_for_1_0_works() {}
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod here {
-    use std::fs;
     use std::net::SocketAddr;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use ntm_core::address::{Candidate, Location, Vips};
@@ -29,9 +27,7 @@ mod here {
     fn load() -> (&'static Library, TempDir) {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/x86_64-linux.so");
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("fixture.so");
-        fs::copy(kept, &path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = ntm_built::copied(&kept, place.path());
         (Library::load(&path).unwrap(), place)
     }
 

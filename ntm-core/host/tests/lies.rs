@@ -5,10 +5,8 @@
 
 mod common;
 
-use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -24,7 +22,6 @@ fn library(fault: &str) -> (&'static Library, TempDir) {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("libfaulty.so");
     common::cc("faulty.c", &[&format!("FAULT={fault}")], &path);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     (Library::load(&path).unwrap(), place)
 }
 

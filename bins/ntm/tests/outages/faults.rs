@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ntm_built::{copied, shared_object};
 use ntm_lab::scenario::domain::{Node, Transport};
 use ntm_lab::scenario::until;
 use ntm_lab::{Error, Result};
 use serde_json::Value;
 
-use crate::shared_object::shared_object;
 use crate::stage::{PATIENCE, Pair, Stage};
 
 /// The folder in which faults are asked for, and the section that loads the plugin.
@@ -106,7 +106,7 @@ pub(crate) fn one_after_the_other() -> Result<()> {
     let mut stage = Stage::build("faults", &["dc", "mn", "cn"])?;
     let folder = Path::new("/run/ntm/faults");
     let faults = Faults::new(folder);
-    let library = shared_object("ntm-fault", &folder.join("plugins"));
+    let library = copied(&shared_object("ntm-fault"), &folder.join("plugins"));
     stage.domain.configure("mn", &faults.section(&library));
     let core = stage.core.clone();
     let dc_host = stage.host("dc", &core)?;
@@ -142,7 +142,7 @@ pub(crate) fn hung_beside_quic() -> Result<()> {
     let cn = stage.terminal(&cn_host)?;
     let folder = Path::new("/run/ntm/hung");
     let faults = Faults::new(folder);
-    let library = shared_object("ntm-fault", &folder.join("plugins"));
+    let library = copied(&shared_object("ntm-fault"), &folder.join("plugins"));
     stage.domain.set_transports(&[Transport::Udp]);
     let quic = "[[transport]]\nplugin = \"quic\"\n";
     stage.domain.configure("mn", &(faults.section(&library) + quic));

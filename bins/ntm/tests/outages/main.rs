@@ -9,9 +9,6 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod relay;
 #[cfg(target_os = "linux")]
-#[path = "../shared_object/mod.rs"]
-mod shared_object;
-#[cfg(target_os = "linux")]
 mod stage;
 #[cfg(target_os = "linux")]
 mod transport;

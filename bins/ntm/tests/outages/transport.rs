@@ -1,8 +1,6 @@
 //! A network that blocks UDP while a download runs: it goes on by QUIC, and by UDP
 //! again when that works.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ntm_lab::scenario::domain::Transport;
@@ -87,7 +85,10 @@ pub(crate) fn blocked_from_the_start() -> Result<()> {
 /// two terminals, of which one moves. `just examples` builds the library and names it.
 pub(crate) fn by_a_library_where_udp_never_passes() -> Result<()> {
     let mut stage = Stage::build("blocked-tls", &["dc", "mn", "cn"])?;
-    let copy = copy_of(&tls_library().expect("the test is ignored without"));
+    let copy = ntm_built::copied(
+        &tls_library().expect("the test is ignored without"),
+        Path::new("/run/ntm/blocked-tls/plugins"),
+    );
     stage.domain.add_library(&copy, 200, 443);
     let core = stage.core.clone();
     let (mn_site, cn_site) = (stage.natted("nat1")?, stage.open("right")?);
@@ -108,18 +109,6 @@ pub(crate) fn by_a_library_where_udp_never_passes() -> Result<()> {
     pair.more(2 << 20)?;
     pair.tunnels(by_tls())?;
     pair.finish()
-}
-
-/// A copy that nobody else may write, whatever the umask: root loads no other.
-fn copy_of(library: &Path) -> PathBuf {
-    let place = PathBuf::from("/run/ntm/blocked-tls/plugins");
-    fs::create_dir_all(&place).unwrap();
-    let copy = place.join("libplugin_rust.so");
-    fs::copy(library, &copy).unwrap();
-    for path in [&copy, &place] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    copy
 }
 
 /// Where `just examples` has put it.

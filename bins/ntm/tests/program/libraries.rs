@@ -10,7 +10,6 @@ use ntm_lab::traffic::Download;
 use serde_json::Value;
 
 use crate::domain::World;
-use crate::shared_object::shared_object;
 use crate::stage::{LIMIT, Stage};
 
 ntm_lab::trials![
@@ -23,7 +22,7 @@ ntm_lab::trials![
 
 /// The shared object of a built-in plugin.
 fn library(plugin: &str, folder: &Path) -> PathBuf {
-    shared_object(&format!("ntm-{plugin}-dyn"), folder)
+    ntm_built::copied(&ntm_built::shared_object(&format!("ntm-{plugin}-dyn")), folder)
 }
 
 fn a_domain_whose_plugins_are_libraries_moves_under_the_same_path_id() {

@@ -25,9 +25,6 @@ mod libraries;
 #[cfg(target_os = "linux")]
 mod refusals;
 #[cfg(target_os = "linux")]
-#[path = "../shared_object/mod.rs"]
-mod shared_object;
-#[cfg(target_os = "linux")]
 mod signals;
 #[cfg(target_os = "linux")]
 mod stage;
