@@ -1,6 +1,5 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use ntm_abi::{Error, InterfaceTable, Settings, offload as bit, status};
@@ -9,16 +8,11 @@ use serde_json::Value;
 
 use crate::instance::{Instance, Recipe};
 use crate::keeper::{Hooks, Keeper};
-use crate::lane::{DynLane, HasPorts, descriptors, no_port};
+use crate::lane::{self, HasPorts, OPENING};
 use crate::library::Library;
 use crate::port::Port;
 use crate::sink::Texts;
 use crate::watchdog::Call;
-
-/// What a status report waits for a plugin.
-const GLANCE: Duration = Duration::from_millis(50);
-/// What an opening waits for the answer to a question.
-const OPENING: Duration = Duration::from_secs(2);
 
 struct DynInterface {
     keeper: Arc<Keeper<InterfaceTable, Face>>,
@@ -68,17 +62,11 @@ impl Library {
         config: &Value,
         lanes: usize,
     ) -> Result<Arc<dyn Interface>, PluginError> {
-        let ports: Result<_, _> = (0..lanes).map(|_| Port::new()).collect();
-        let ports = ports.map_err(|error| no_port(&error))?;
+        let ports = lane::ports(lanes)?;
         let face = Face { ports, known: Mutex::default(), gone: AtomicBool::new(false) };
         let recipe = Recipe { config: config.to_string(), lanes: lanes as u32 };
         let keeper = Keeper::open(self, recipe, face)?;
-        let late = Arc::new(AtomicBool::new(false));
-        let lane = |at| -> Arc<dyn Lane> {
-            let (keeper, late) = (keeper.clone(), late.clone());
-            Arc::new(DynLane { keeper, at, owner: AtomicU64::new(0), late })
-        };
-        let lanes = (0..lanes).map(lane).collect();
+        let lanes = lane::lanes(&keeper);
         Ok(Arc::new(DynInterface { keeper, lanes }))
     }
 }
@@ -99,11 +87,7 @@ impl Hooks<InterfaceTable> for Face {
             Known { name, ifindex, offload, facts: Vec::new() }
         })?;
         *self.known() = known;
-        let fds = descriptors(instance, self.ports.len())?;
-        for (port, fd) in self.ports.iter().zip(fds) {
-            port.plug(fd).map_err(|error| no_port(&error))?;
-        }
-        Ok(())
+        lane::plug(instance, &self.ports)
     }
 
     fn went(&self, _: &Arc<Instance<InterfaceTable>>) {
@@ -171,20 +155,8 @@ impl Interface for DynInterface {
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let asked = self.keeper.instance().and_then(|instance| {
-            instance.ask_within(GLANCE, Call::quick("facts"), |_, table, handle| {
-                let mut texts = Texts::default();
-                if let Some(facts) = table.facts {
-                    // SAFETY: the sink is lent for the call.
-                    unsafe { facts(handle, Some(Texts::put), texts.ctx()) };
-                }
-                texts.take()
-            })
-        });
-        let mut known = self.keeper.hooks.known();
-        if let Ok(facts) = asked {
-            known.facts = facts;
-        }
-        known.facts.clone()
+        let facts = lane::facts(&self.keeper, || self.keeper.hooks.known().facts.clone());
+        self.keeper.hooks.known().facts.clone_from(&facts);
+        facts
     }
 }

@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -6,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ntm_abi::{Handle, InterfaceTable, Lanes, RxSlot, TransportTable, TxPacket, lane};
+use ntm_abi::{Handle, InterfaceTable, Lanes, PutText, RxSlot, TransportTable, TxPacket, lane};
 use ntm_core::plugin::{Fault, Lane, PluginError};
 
 use crate::instance::Instance;
 use crate::keeper::{Hooks, Keeper};
 use crate::port::Port;
+use crate::sink::Texts;
 use crate::table::Table;
 use crate::watchdog::Call;
 
@@ -22,26 +24,43 @@ const RECEIVE: Call = Call::quick("try_recv");
 /// takes longer is not waited for until it is back.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// What a status report waits for a plugin.
+pub(crate) const GLANCE: Duration = Duration::from_millis(50);
+/// What an opening waits for the answer to a question.
+pub(crate) const OPENING: Duration = Duration::from_secs(2);
+
 /// Slots that are lent at once.
 const SLOTS: usize = 64;
 
 /// The largest error number of any system.
 const LAST_ERRNO: i64 = 4095;
 
-/// A table with lanes.
+/// A table with lanes, and with what a status report tells of them.
 pub(crate) trait HasLanes: Table {
     fn lanes(&self) -> &Lanes;
+
+    fn facts(&self) -> Option<FactsEntry>;
 }
+
+type FactsEntry = unsafe extern "C" fn(Handle, PutText, *mut c_void);
 
 impl HasLanes for TransportTable {
     fn lanes(&self) -> &Lanes {
         &self.lanes
+    }
+
+    fn facts(&self) -> Option<FactsEntry> {
+        self.facts
     }
 }
 
 impl HasLanes for InterfaceTable {
     fn lanes(&self) -> &Lanes {
         &self.lanes
+    }
+
+    fn facts(&self) -> Option<FactsEntry> {
+        self.facts
     }
 }
 
@@ -51,12 +70,60 @@ impl HasLanes for InterfaceTable {
 /// costs next to nothing. Everybody else has a thread of the instance do so, since
 /// nobody but a worker may be kept.
 pub(crate) struct DynLane<T: HasLanes, H: Hooks<T> + HasPorts> {
-    pub(crate) keeper: Arc<Keeper<T, H>>,
-    pub(crate) at: usize,
+    keeper: Arc<Keeper<T, H>>,
+    at: usize,
     /// The thread that receives; 0 before it does.
-    pub(crate) owner: AtomicU64,
+    owner: AtomicU64,
     /// The instance has not come back to somebody who waited.
-    pub(crate) late: Arc<AtomicBool>,
+    late: Arc<AtomicBool>,
+}
+
+/// The lanes of whatever the keeper has, one for each of its ports.
+pub(crate) fn lanes<T: HasLanes, H: Hooks<T> + HasPorts>(
+    keeper: &Arc<Keeper<T, H>>,
+) -> Vec<Arc<dyn Lane>> {
+    let late = Arc::new(AtomicBool::new(false));
+    let lane = |at| -> Arc<dyn Lane> {
+        let (keeper, late) = (keeper.clone(), late.clone());
+        Arc::new(DynLane { keeper, at, owner: AtomicU64::new(0), late })
+    };
+    (0..keeper.hooks.ports().len()).map(lane).collect()
+}
+
+/// A descriptor for each of so many lanes, with nothing behind it yet.
+pub(crate) fn ports(count: usize) -> Result<Vec<Port>, PluginError> {
+    let ports: io::Result<_> = (0..count).map(|_| Port::new()).collect();
+    ports.map_err(|error| no_port(&error))
+}
+
+/// Puts the lanes of an instance behind the descriptors.
+pub(crate) fn plug<T: HasLanes>(
+    instance: &Arc<Instance<T>>,
+    ports: &[Port],
+) -> Result<(), PluginError> {
+    for (port, fd) in ports.iter().zip(descriptors(instance, ports.len())?) {
+        port.plug(fd).map_err(|error| no_port(&error))?;
+    }
+    Ok(())
+}
+
+/// What the instance of the moment says for a status report; what was known where it
+/// does not answer at once.
+pub(crate) fn facts<T: HasLanes, H: Hooks<T>>(
+    keeper: &Keeper<T, H>,
+    known: impl FnOnce() -> Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let asked = keeper.instance().and_then(|instance| {
+        instance.ask_within(GLANCE, Call::quick("facts"), |_, table, handle| {
+            let mut texts = Texts::default();
+            if let Some(facts) = table.facts() {
+                // SAFETY: the sink is lent for the call.
+                unsafe { facts(handle, Some(Texts::put), texts.ctx()) };
+            }
+            texts.take()
+        })
+    });
+    asked.unwrap_or_else(|_| known())
 }
 
 /// What keeps the descriptors of lanes.
@@ -83,19 +150,15 @@ fn this_thread() -> u64 {
 }
 
 /// A duplicate of the descriptor of each lane.
-pub(crate) fn descriptors<T: HasLanes>(
+fn descriptors<T: HasLanes>(
     instance: &Arc<Instance<T>>,
     count: usize,
 ) -> Result<Vec<OwnedFd>, PluginError> {
-    let fds = instance.ask_within(
-        Duration::from_secs(2),
-        Call::quick("lane_fd"),
-        move |_, table, handle| {
-            let lane_fd = table.lanes().lane_fd;
-            // SAFETY: the plugin's own handle.
-            (0..count as u32).map(|at| lane_fd.map_or(-1, |fd| unsafe { fd(handle, at) })).collect()
-        },
-    );
+    let fds = instance.ask_within(OPENING, Call::quick("lane_fd"), move |_, table, handle| {
+        let lane_fd = table.lanes().lane_fd;
+        // SAFETY: the plugin's own handle.
+        (0..count as u32).map(|at| lane_fd.map_or(-1, |fd| unsafe { fd(handle, at) })).collect()
+    });
     let fds: Vec<RawFd> = fds?;
     fds.into_iter().enumerate().map(|(at, fd)| duplicate(instance, at, fd)).collect()
 }
@@ -269,6 +332,6 @@ fn judge<T: Table>(
 }
 
 /// No system descriptor for a lane.
-pub(crate) fn no_port(error: &io::Error) -> PluginError {
+fn no_port(error: &io::Error) -> PluginError {
     PluginError::new(Fault::System, format!("cannot make a descriptor for a lane: {error}"), "")
 }

@@ -1,7 +1,6 @@
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use ntm_abi::{Addr, Error, TransportTable};
@@ -11,16 +10,11 @@ use serde_json::Value;
 
 use crate::instance::{Instance, Recipe};
 use crate::keeper::{Hooks, Keeper};
-use crate::lane::{DynLane, HasPorts, descriptors, no_port};
+use crate::lane::{self, GLANCE, HasPorts, OPENING};
 use crate::library::Library;
 use crate::port::Port;
-use crate::sink::{Sink, Texts};
+use crate::sink::Sink;
 use crate::watchdog::Call;
-
-/// What a status report waits for a plugin.
-const GLANCE: Duration = Duration::from_millis(50);
-/// What an opening waits for the answer to a question.
-const OPENING: Duration = Duration::from_secs(2);
 
 struct DynTransport {
     keeper: Arc<Keeper<TransportTable, Face>>,
@@ -57,9 +51,8 @@ impl Library {
         config: &Value,
         lanes: usize,
     ) -> Result<Arc<dyn Transport>, PluginError> {
-        let ports: Result<_, _> = (0..lanes).map(|_| Port::new()).collect();
         let face = Face {
-            ports: ports.map_err(|error| no_port(&error))?,
+            ports: lane::ports(lanes)?,
             kind: AtomicU8::new(0),
             addrs: Mutex::default(),
             facts: Mutex::default(),
@@ -67,12 +60,7 @@ impl Library {
         };
         let recipe = Recipe { config: config.to_string(), lanes: lanes as u32 };
         let keeper = Keeper::open(self, recipe, face)?;
-        let late = Arc::new(AtomicBool::new(false));
-        let lane = |at| -> Arc<dyn Lane> {
-            let (keeper, late) = (keeper.clone(), late.clone());
-            Arc::new(DynLane { keeper, at, owner: AtomicU64::new(0), late })
-        };
-        let lanes = (0..lanes).map(lane).collect();
+        let lanes = lane::lanes(&keeper);
         Ok(Arc::new(DynTransport { keeper, lanes }))
     }
 }
@@ -92,11 +80,7 @@ impl Hooks<TransportTable> for Face {
         }
         let addrs = instance.ask_within(OPENING, Call::quick("local_addrs"), local_addrs)??;
         *lock(&self.addrs) = addrs;
-        let fds = descriptors(instance, self.ports.len())?;
-        for (port, fd) in self.ports.iter().zip(fds) {
-            port.plug(fd).map_err(|error| no_port(&error))?;
-        }
-        Ok(())
+        lane::plug(instance, &self.ports)
     }
 
     fn went(&self, instance: &Arc<Instance<TransportTable>>) {
@@ -212,20 +196,8 @@ impl Transport for DynTransport {
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let asked = self.keeper.instance().and_then(|instance| {
-            instance.ask_within(GLANCE, Call::quick("facts"), |_, table, handle| {
-                let mut texts = Texts::default();
-                if let Some(facts) = table.facts {
-                    // SAFETY: the sink is lent for the call.
-                    unsafe { facts(handle, Some(Texts::put), texts.ctx()) };
-                }
-                texts.take()
-            })
-        });
-        let mut known = lock(&self.keeper.hooks.facts);
-        if let Ok(facts) = asked {
-            *known = facts;
-        }
-        known.clone()
+        let facts = lane::facts(&self.keeper, || lock(&self.keeper.hooks.facts).clone());
+        lock(&self.keeper.hooks.facts).clone_from(&facts);
+        facts
     }
 }

@@ -266,19 +266,8 @@ unsafe extern "C" fn routes<W: Watcher + 'static>(
     out: *mut Route,
     error: *mut Error,
 ) -> i32 {
-    let body = || {
-        if count == 0 {
-            return Ok(());
-        }
-        // SAFETY: the host gives back what `create` gave, and lends as many of each.
-        let (instance, to, out) = unsafe {
-            let to = slice::from_raw_parts(to, count);
-            (of::<W>(handle), to, slice::from_raw_parts_mut(out, count))
-        };
-        find(instance, None, to, out)
-    };
-    // SAFETY: the host lends it for the call.
-    unsafe { status(error, body) }
+    // SAFETY: the host gives back what `create` gave, and lends the rest for the call.
+    unsafe { write_routes::<W>(handle, None, (to, out, count), error) }
 }
 
 unsafe extern "C" fn routes_by<W: Watcher + 'static>(
@@ -289,18 +278,33 @@ unsafe extern "C" fn routes_by<W: Watcher + 'static>(
     out: *mut Route,
     error: *mut Error,
 ) -> i32 {
+    // SAFETY: the host gives back what `create` gave, and lends the rest for the call.
+    unsafe { write_routes::<W>(handle, Some(ifindex), (to, out, count), error) }
+}
+
+/// Writes down the routes to so many addresses.
+///
+/// # Safety
+/// `handle` is an instance of a watcher of this type, `count` addresses can be read and
+/// routes be written, and `error` is null, or may be written.
+unsafe fn write_routes<W: Watcher + 'static>(
+    handle: Handle,
+    by: Option<u32>,
+    (to, out, count): (*const Addr, *mut Route, usize),
+    error: *mut Error,
+) -> i32 {
     let body = || {
         if count == 0 {
             return Ok(());
         }
-        // SAFETY: the host gives back what `create` gave, and lends as many of each.
+        // SAFETY: what the caller promises.
         let (instance, to, out) = unsafe {
             let to = slice::from_raw_parts(to, count);
             (of::<W>(handle), to, slice::from_raw_parts_mut(out, count))
         };
-        find(instance, Some(ifindex), to, out)
+        find(instance, by, to, out)
     };
-    // SAFETY: the host lends it for the call.
+    // SAFETY: what the caller promises.
     unsafe { status(error, body) }
 }
 
