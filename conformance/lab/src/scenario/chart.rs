@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ntm_core::Time;
 
-use super::domain::Signal;
+use super::node::Signal;
 
 /// A message that was received later than this after it was sent is another one.
 const LATEST: Duration = Duration::from_secs(3);

@@ -8,6 +8,7 @@ mod chart;
 pub mod domain;
 pub mod grid;
 mod mover;
+mod node;
 mod outfit;
 mod pair;
 pub mod paper;

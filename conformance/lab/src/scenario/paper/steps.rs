@@ -12,7 +12,8 @@ use crate::family::Family;
 use crate::host::{Host, Moved};
 use crate::recorder::MoveSeen;
 use crate::scenario::ask::until;
-use crate::scenario::domain::{Node, Signal};
+use crate::scenario::domain::Node;
+use crate::scenario::node::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
