@@ -157,7 +157,7 @@ pub(crate) fn dress(machine: &Netns, device: &str, address: Ipv4Addr) -> Result<
 
 fn split_every_packet(machine: &Netns, interface: &str) -> Result<()> {
     let mut command = Command::new(program("ethtool")?);
-    command.args(["-K", interface, "tso", "off", "gso", "off", "gro", "on"]);
+    command.args(["-K", interface, "tso", "off", "gso", "off", "gro", "off"]);
     command.args(["tx-udp-segmentation", "off"]);
     finish(Process::start(machine, command)?, Duration::from_secs(5)).map(drop)
 }

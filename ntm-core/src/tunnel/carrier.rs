@@ -194,6 +194,11 @@ impl Carrier {
             return self.hold(now, vip, packet, leads_nowhere);
         }
         let Some(tunnel) = tunnels.by_vip(vip) else {
+            // No tunnel will ever lead to a group.
+            if vip.is_multicast() {
+                self.dropped.unroutable += packet.count() as u64;
+                return Outbound::Dropped;
+            }
             return self.hold(now, vip, packet, true);
         };
         if !tunnel.own.contains(flow.source) {

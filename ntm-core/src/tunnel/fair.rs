@@ -27,6 +27,7 @@ pub struct Fair<T> {
     peers: Vec<Peer<T>>,
     turns: Turns,
     len: usize,
+    bytes: usize,
 }
 
 /// Where a packet has its turn: those of its peer, and among them of its flow.
@@ -72,7 +73,7 @@ impl<T> Fair<T> {
         let flows = || (0..PLACES).map(|_| flow()).collect();
         let peer = || Peer { flows: flows(), turns: Turns::new(), bytes: 0, len: 0 };
         let peers = (0..PLACES).map(|_| peer()).collect();
-        Self { hash: KeyedHash::new(rng), peers, turns: Turns::new(), len: 0 }
+        Self { hash: KeyedHash::new(rng), peers, turns: Turns::new(), len: 0, bytes: 0 }
     }
 
     /// Where a packet to or from `peer` has its turn.
@@ -94,6 +95,7 @@ impl<T> Fair<T> {
         peer.turns.join(flow);
         self.turns.join(at);
         self.len += 1;
+        self.bytes += bytes;
     }
 
     /// Gives what is next.
@@ -105,6 +107,7 @@ impl<T> Fair<T> {
         peer.turns.charge(flow, bytes);
         self.turns.charge(at, bytes);
         self.len -= 1;
+        self.bytes -= bytes;
         Some(item)
     }
 
@@ -112,14 +115,20 @@ impl<T> Fair<T> {
     pub fn evict(&mut self) -> Option<T> {
         let peer = self.peers.iter_mut().max_by_key(|peer| peer.bytes)?;
         let (flow, _) = peer.flows.iter().enumerate().max_by_key(|(_, flow)| flow.bytes)?;
-        let (_, item) = peer.take(flow)?;
+        let (bytes, item) = peer.take(flow)?;
         self.len -= 1;
+        self.bytes -= bytes;
         Some(item)
     }
 
     /// How many wait.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether none waits.

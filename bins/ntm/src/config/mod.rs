@@ -57,8 +57,8 @@ use serde_json::Value as Json;
 pub use self::coordinator::{Coordinator, Member, Relay, RelayQuota};
 pub use self::key::{parse_key, read_key, write_key};
 pub use self::node::{
-    Cipher, Control, Dc, DscpMode, Handover, HandoverMode, Log, LogFormat, Node, Role, Tunnel,
-    Workers,
+    Cipher, Control, Dc, DscpMode, Handover, HandoverMode, Log, LogFormat, Node, Priority, Role,
+    Tunnel, Workers,
 };
 pub use self::paths::{IpVersion, LinkKeys, Paths};
 pub use self::plugin::{Mtu, Plugin};

@@ -169,12 +169,19 @@ pub struct Tunnel {
     pub dscp: DscpMode,
     /// Threads that move packets.
     pub workers: Workers,
+    /// How urgent the system takes them to be.
+    pub priority: Priority,
 }
 
 impl Default for Tunnel {
     fn default() -> Self {
         let ciphers = vec![Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305];
-        Self { ciphers, dscp: DscpMode::default(), workers: Workers::default() }
+        Self {
+            ciphers,
+            dscp: DscpMode::default(),
+            workers: Workers::default(),
+            priority: Priority::default(),
+        }
     }
 }
 
@@ -199,6 +206,17 @@ pub enum DscpMode {
     Clear,
     /// `copy`: the same.
     Copy,
+}
+
+/// How urgent the system takes the threads that move packets to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// `normal`: as any other thread.
+    #[default]
+    Normal,
+    /// `realtime`: before all that is not.
+    Realtime,
 }
 
 /// A number of threads.

@@ -23,11 +23,11 @@ use super::peers::PeersFile;
 use super::run::Waiting;
 use super::workers::{Work, Workers};
 use crate::clock;
-use crate::config::{Cipher, DscpMode, HandoverMode, Loaded, Role, read_key};
+use crate::config::{Cipher, DscpMode, HandoverMode, Loaded, Priority, Role, read_key};
 use crate::error::StartError;
 use crate::plugins::Choice;
 use crate::seed::random_seed;
-use crate::worker::Mailbox;
+use crate::worker::{Mailbox, Manner};
 
 /// Checks everything that can be checked without opening anything.
 ///
@@ -186,7 +186,8 @@ impl Node {
             mailbox: &mailbox,
         };
         let count = workers;
-        let mut workers = Workers::new(dscp, rng.split());
+        let realtime = config.tunnel.priority == Priority::Realtime;
+        let mut workers = Workers::new(Manner { dscp, realtime }, rng.split());
         workers
             .start(count, work)
             .map_err(|error| StartError::io("start a packet worker", &error))?;

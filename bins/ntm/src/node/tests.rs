@@ -17,7 +17,7 @@ use ntm_core::plugin::{
 };
 use ntm_core::relay::ForwardTable;
 use ntm_core::terminal::{Cause, Mode, Phase, Terminal, TerminalConfig, TerminalEvent};
-use ntm_core::tunnel::{Dscp, Table};
+use ntm_core::tunnel::Table;
 use ntm_core::{Rng, machine};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -32,7 +32,7 @@ use super::run::{Turn, Waiting};
 use super::workers::Workers;
 use crate::clock;
 use crate::config::Place;
-use crate::worker::Mailbox;
+use crate::worker::{Mailbox, Manner};
 
 /// A terminal that has asked its first question.
 fn terminal() -> (Terminal, EffectId) {
@@ -206,7 +206,7 @@ fn node(watcher: impl Watcher + 'static) -> Node {
         mtu: 1400,
         watcher: Box::new(watcher),
         mailbox: Arc::new(Mailbox::new(1, &mut rng)),
-        workers: Workers::new(Dscp::Clear, Rng::from_seed([9; 32])),
+        workers: Workers::new(Manner::default(), Rng::from_seed([9; 32])),
         questions,
         answers,
         server: None,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use ntm_core::Rng;
 use ntm_core::plugin::{Interface, Lane};
 use ntm_core::relay::ForwardTable;
-use ntm_core::tunnel::{Dscp, Table};
+use ntm_core::tunnel::Table;
 
 use super::Node;
 use crate::clock;
 use crate::error::{Exit, StartError};
-use crate::worker::{self, Lanes, Mailbox, Worker};
+use crate::worker::{self, Lanes, Mailbox, Manner, Worker};
 
 /// Workers that may be lost in a node's life: each keeps its buffers.
 const REPLACED_AT_MOST: u32 = 32;
@@ -17,7 +17,7 @@ const REPLACED_AT_MOST: u32 = 32;
 /// The packet workers, and what another is made of.
 pub(crate) struct Workers {
     list: Vec<worker::Handle>,
-    dscp: Dscp,
+    manner: Manner,
     rng: Rng,
     replaced: u32,
 }
@@ -35,8 +35,8 @@ pub(super) struct Work<'a> {
 
 impl Workers {
     /// None yet.
-    pub(super) fn new(dscp: Dscp, rng: Rng) -> Self {
-        Self { list: Vec::new(), dscp, rng, replaced: 0 }
+    pub(super) fn new(manner: Manner, rng: Rng) -> Self {
+        Self { list: Vec::new(), manner, rng, replaced: 0 }
     }
 
     /// Starts so many.
@@ -52,7 +52,7 @@ impl Workers {
         let lanes = Lanes::new(at, work.interface, work.lanes);
         let (tunnels, forwarder) = (work.table.reader(), work.forwards.reader());
         let (mailbox, rng) = (work.mailbox.clone(), self.rng.split());
-        Worker::start(at, lanes, tunnels, forwarder, self.dscp, mailbox, rng)
+        Worker::start(at, lanes, tunnels, forwarder, self.manner, mailbox, rng)
     }
 
     /// Tells all that the tables have changed.
@@ -158,7 +158,7 @@ mod tests {
             forwards: &forwards,
             mailbox: &mailbox,
         };
-        let mut workers = Workers::new(Dscp::Clear, rng.split());
+        let mut workers = Workers::new(Manner::default(), rng.split());
         workers.start(1, work).unwrap();
         writer.write_all(b"a datagram").unwrap();
         let end = Instant::now() + Duration::from_secs(60);

@@ -12,6 +12,7 @@ mod inward;
 mod mailbox;
 mod outgoing;
 mod pool;
+mod priority;
 mod receive;
 mod wake;
 
@@ -40,9 +41,6 @@ use wake::Wakeup;
 /// Room for the largest run or super-packet.
 const SLOT: usize = 65_536;
 
-/// Packets or super-packets of applications that wait at most.
-const BUFFERS: usize = 64;
-
 /// Transports that a worker serves at most.
 pub(crate) const MOST_TRANSPORTS: usize = 14;
 
@@ -52,6 +50,14 @@ const HOLD_CHECK: Duration = Duration::from_millis(20);
 /// A worker that is told to end is waited for this long, and then left alone: it
 /// may be in a lane that does not come back.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a worker works.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    pub(crate) dscp: Dscp,
+    /// Before all threads that are not.
+    pub(crate) realtime: bool,
+}
 
 /// What a worker works on.
 pub(crate) struct Lanes {
@@ -107,6 +113,8 @@ pub(crate) struct Worker {
     received: Received,
     /// What applications sent and is not sealed yet.
     queue: Queue,
+    /// When what waits for a path was looked at.
+    released: Time,
     /// Capsules on their way out.
     batch: Batch,
     /// Packets on their way to applications.
@@ -146,7 +154,7 @@ impl Worker {
         lanes: Lanes,
         tunnels: TableReader,
         forwarder: Forwarder,
-        dscp: Dscp,
+        manner: Manner,
         mailbox: Arc<Mailbox>,
         mut rng: Rng,
     ) -> io::Result<Handle> {
@@ -159,14 +167,15 @@ impl Worker {
             unread: lanes.borrowed,
             inward: Inward::new(lanes.offload, &mut rng),
             lanes,
-            carrier: Carrier::new(tunnels, dscp),
+            carrier: Carrier::new(tunnels, manner.dscp),
             forwarder,
             mailbox,
             wakeup,
             stop: stop.clone(),
             beat,
             received: Received::new(),
-            queue: Queue::new(BUFFERS, &mut rng),
+            queue: Queue::new(applications::BUFFERS, &mut rng),
+            released: Time::ZERO,
             batch: Batch::default(),
             stats: WorkerStats::default(),
         };
@@ -174,6 +183,9 @@ impl Worker {
         let watched = Watched { mailbox: worker.mailbox.clone(), stop: stop.clone(), _end };
         let thread = thread.spawn(move || {
             let _watched = watched;
+            if manner.realtime {
+                priority::take();
+            }
             worker.run();
         })?;
         Ok(Handle { waker, stop, thread: Some(thread), end, pulse })
@@ -189,7 +201,9 @@ impl Worker {
                 }
             };
             self.beat.begin();
-            self.wakeup.clear();
+            if ready & WOKEN != 0 {
+                self.wakeup.clear();
+            }
             self.work(ready);
             self.beat.end();
             if self.is_stopped() {
@@ -221,15 +235,15 @@ impl Worker {
         if readable || !self.queue.is_empty() {
             self.take_from_applications(readable);
         }
-        self.release();
+        self.release(ready & WOKEN != 0);
     }
 
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Waits until something can be done; one bit for each transport lane, and
-    /// one for the interface.
+    /// Waits until something can be done; one bit for each transport lane, one for
+    /// the interface, and one if the tables have changed.
     fn wait(&mut self) -> io::Result<u64> {
         let timeout = if !self.queue.is_empty() || !self.inward.is_empty() {
             Some(Duration::ZERO)
@@ -243,7 +257,7 @@ impl Worker {
         let transports = self.lanes.transports.iter().enumerate().map(|(at, l)| (1 << at, l));
         let interface = self.lanes.interface.iter().map(|lane| (INTERFACE, lane));
         let lanes = transports.chain(interface).filter(|(bit, _)| self.unread & bit == 0);
-        let mut bits = [0; MOST_TRANSPORTS + 2];
+        let mut bits = [WOKEN; MOST_TRANSPORTS + 2];
         let mut fds: [PollFd<'_>; MOST_TRANSPORTS + 2] =
             std::array::from_fn(|_| PollFd::from_borrowed_fd(self.wakeup.as_fd(), PollFlags::IN));
         let mut count = 1;
@@ -265,6 +279,8 @@ impl Worker {
 
 /// The bit that stands for the interface.
 const INTERFACE: u64 = 1 << 63;
+/// The bit that stands for being woken.
+const WOKEN: u64 = 1 << 62;
 
 impl Handle {
     /// The tables have changed: look whether something can go now.
@@ -336,8 +352,16 @@ mod tests {
             let transports: Vec<Arc<dyn Lane>> = vec![Arc::new(Mistaken(lane))];
             let lanes = Lanes::new(0, None, &[transports]);
             let (tunnels, forwards) = (table.reader(), forwards.reader());
-            Worker::start(0, lanes, tunnels, forwards, Dscp::Clear, mailbox.clone(), rng.split())
-                .unwrap()
+            Worker::start(
+                0,
+                lanes,
+                tunnels,
+                forwards,
+                Manner::default(),
+                mailbox.clone(),
+                rng.split(),
+            )
+            .unwrap()
         };
 
         drop(start(reader.try_clone().unwrap()));

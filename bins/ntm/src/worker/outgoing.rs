@@ -51,6 +51,10 @@ pub(super) fn send_batch(batch: &mut Batch, transports: &[Arc<dyn Lane>]) -> u64
 
 /// Sends packets by one lane, in order. Returns how many datagrams were not sent.
 pub(super) fn send<'a>(lane: &'a dyn Lane, packets: impl Iterator<Item = TxPacket<'a>>) -> u64 {
+    let mut packets = packets.peekable();
+    if packets.peek().is_none() {
+        return 0;
+    }
     let mut flush = Flush::new(lane);
     for packet in packets {
         flush.push(packet);

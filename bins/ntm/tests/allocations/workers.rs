@@ -7,12 +7,12 @@ use ntm_core::Rng;
 use ntm_core::crypto::Suite;
 use ntm_core::plugin::{Lane, Offload};
 use ntm_core::relay::Forwarder;
-use ntm_core::tunnel::{Dscp, TableReader};
+use ntm_core::tunnel::TableReader;
 
 use super::count::allocations;
 use super::ends;
 use super::lanes::{Between, Listening, Talking, Wire};
-use super::worker::{Handle, Lanes, Mailbox, Worker};
+use super::worker::{Handle, Lanes, Mailbox, Manner, Worker};
 
 const PEERS: usize = 50;
 /// Packets of a round.
@@ -30,7 +30,7 @@ fn start(
     let offload = Offload { tcp: true, udp: true };
     let lanes = Lanes { interface, offload, transports: vec![Arc::new(transport)], borrowed: 0 };
     let (mailbox, rng) = (mailbox.clone(), Rng::from_seed([4; 32]));
-    Worker::start(0, lanes, tunnels, forwarder, Dscp::Clear, mailbox, rng).unwrap()
+    Worker::start(0, lanes, tunnels, forwarder, Manner::default(), mailbox, rng).unwrap()
 }
 
 /// How much fits into a queue depends on how threads take turns, and so does when

@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use ntm::config::{Cipher, DscpMode, HandoverMode, Loaded, LogFormat, Plugin, Role, load};
+use ntm::config::{
+    Cipher, DscpMode, HandoverMode, Loaded, LogFormat, Plugin, Priority, Role, load,
+};
 use ntm_core::plugin::MemberRole;
 use serde_json::json;
 
@@ -53,6 +55,7 @@ mode = "seed"
 ciphers = ["chacha20-poly1305"]
 dscp = "copy"
 workers = 3
+priority = "realtime"
 [control]
 socket = "hub.sock"
 [coordinator]
@@ -87,6 +90,7 @@ format = "json"
     assert_eq!(config.handover.mode, HandoverMode::Seed);
     assert_eq!(config.tunnel.ciphers, [Cipher::ChaCha20Poly1305]);
     assert_eq!((config.tunnel.dscp, config.tunnel.workers.get()), (DscpMode::Copy, 3));
+    assert_eq!(config.tunnel.priority, Priority::Realtime);
     assert_eq!(config.control.socket, Path::new("etc/hub.sock"));
     assert_eq!(config.coordinator.public, ["203.0.113.1:4330".parse().unwrap()]);
     let quota = config.coordinator.relay_quota;

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const DATA: usize = 56;
 
 /// Sends `count` echo requests, one each `interval`, whether or not the ones
-/// before have come back. What is lost is not among the times.
+/// before have come back. What is lost took [`PATIENCE`].
 ///
 /// # Errors
 /// There is no way to that address.
@@ -29,7 +29,9 @@ pub(crate) fn times(
     count: u16,
     interval: Duration,
 ) -> Result<Vec<Duration>> {
-    from.run(|| run(to, count, interval)).map_err(doing(&format!("ping {to}")))
+    let mut times = from.run(|| run(to, count, interval)).map_err(doing(&format!("ping {to}")))?;
+    times.resize(times.len().max(count.into()), PATIENCE);
+    Ok(times)
 }
 
 /// Waits until an echo comes back.
@@ -40,7 +42,7 @@ pub(crate) fn wait(from: &Netns, to: Ipv4Addr, limit: Duration) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < limit {
         // A device that is not set up yet has no route.
-        let some = times(from, to, 5, Duration::from_millis(50)).unwrap_or_default();
+        let some = from.run(|| run(to, 5, Duration::from_millis(50))).unwrap_or_default();
         if !some.is_empty() {
             return Ok(());
         }

@@ -93,7 +93,7 @@ pub(crate) const NTM: Tunnel = Tunnel {
 };
 
 /// All that can be measured, in the order of the tables.
-pub(crate) const ALL: [Tunnel; 13] = [
+pub(crate) const ALL: [Tunnel; 14] = [
     Tunnel { name: "none", what: "no tunnel", version: None, start: none },
     NTM,
     Tunnel {
@@ -102,6 +102,15 @@ pub(crate) const ALL: [Tunnel; 13] = [
         version: None,
         start: |context| {
             let sections = "[tunnel]\nciphers = [\"chacha20-poly1305\"]\n";
+            ntm::start(context, &Outfit { sections, ..Outfit::of(&context.programs.ntm) })
+        },
+    },
+    Tunnel {
+        name: "ntm-realtime",
+        what: "packet workers with real-time priority",
+        version: None,
+        start: |context| {
+            let sections = "[tunnel]\npriority = \"realtime\"\n";
             ntm::start(context, &Outfit { sections, ..Outfit::of(&context.programs.ntm) })
         },
     },
