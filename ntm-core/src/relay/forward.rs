@@ -96,7 +96,7 @@ struct Meter {
     limits: Limits,
     used: AtomicU64,
     packets: AtomicU64,
-    /// Token bucket of the rate: tokens, and when they were counted.
+    /// Token bucket of the rate: tokens, and up to when they were earned.
     tokens: AtomicI64,
     counted: AtomicU64,
 }
@@ -240,7 +240,11 @@ impl Forward {
         if self.meter.is_exhausted(bytes) {
             return Verdict::Exhausted;
         }
-        if !self.meter.is_within_rate(now, bytes) || !other.spend(bytes) {
+        if !other.spend(bytes) {
+            return Verdict::Drop;
+        }
+        if !self.meter.is_within_rate(now, bytes) {
+            other.refund(bytes);
             return Verdict::Drop;
         }
         self.meter.count(bytes, packets as u64);
@@ -286,6 +290,13 @@ impl End {
             })
             .is_ok()
     }
+
+    /// Gives back what was spent on what does not go after all.
+    fn refund(&self, bytes: u64) {
+        if let Some(budget) = &self.budget {
+            budget.left.fetch_add(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Meter {
@@ -309,17 +320,13 @@ impl Meter {
             && self.used.load(Ordering::Relaxed).saturating_add(bytes) > self.limits.quota
     }
 
-    /// A bucket of one second's worth; a race between two workers costs a few
-    /// packets' accuracy.
+    /// A bucket of one second's worth.
     fn is_within_rate(&self, now: Time, bytes: u64) -> bool {
         if self.limits.rate == 0 {
             return true;
         }
         let rate = i64::try_from(self.limits.rate).unwrap_or(i64::MAX);
-        let before = self.counted.swap(now.nanos(), Ordering::Relaxed);
-        let elapsed = now.nanos().saturating_sub(before);
-        let earned = u128::from(elapsed) * u128::from(self.limits.rate) / 1_000_000_000;
-        let earned = i64::try_from(earned).unwrap_or(i64::MAX);
+        let earned = self.earned(now);
         let cost = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
@@ -327,6 +334,21 @@ impl Meter {
                 Some(if full >= cost { full - cost } else { full })
             })
             .is_ok_and(|before| before.saturating_add(earned).min(rate) >= cost)
+    }
+
+    /// Tokens of the time since they were last earned, for this caller alone. What
+    /// is too short for a whole token is left for later.
+    fn earned(&self, now: Time) -> i64 {
+        const SECOND: u128 = 1_000_000_000;
+        let rate = u128::from(self.limits.rate);
+        let worth = |since: u64| u128::from(now.nanos().saturating_sub(since)) * rate / SECOND;
+        let since = self.counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |since| {
+            let whole = worth(since);
+            // No more than has passed, since it was rounded down before.
+            let nanos = u64::try_from((whole * SECOND).div_ceil(rate)).unwrap_or(u64::MAX);
+            (whole > 0).then(|| since.saturating_add(nanos))
+        });
+        since.map_or(0, |since| i64::try_from(worth(since)).unwrap_or(i64::MAX))
     }
 }
 
@@ -490,6 +512,40 @@ mod tests {
             .count();
         // Five seconds' worth and the bucket that was full at the start.
         assert!((590..=610).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn the_rate_is_earned_however_often_it_is_asked_for() {
+        const RATE: u64 = 100_000;
+        let table = table(end(1, None), end(2, None), Limits { rate: RATE, ..FREE });
+        // Half a token's time each, and every other worker is late by more.
+        let sent = (1..=200_000_u64)
+            .filter(|asked| {
+                let late = if asked % 2 == 0 { 25_000 } else { 0 };
+                let at = Duration::from_nanos((asked * 5_000).saturating_sub(late));
+                verdict(&table, at, 1, Side::Lower, 1000) == Verdict::To(leg(2))
+            })
+            .count();
+        // A second's worth and the bucket that was full at the start.
+        assert!((199..=200).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn what_does_not_go_costs_nothing() {
+        let limits = Limits { rate: 10_000, ..FREE };
+        let table_of = |budget| table(end(1, None), end(2, budget), limits);
+        // 300 of 4500 bytes go: the pair's other end has the rest of the rate.
+        let unproved = table_of(Some(350));
+        assert_eq!(run(&unproved, 45), (3, 42));
+        let at = Duration::ZERO;
+        assert_eq!(verdict(&unproved, at, 2, Side::Higher, 9700), Verdict::To(leg(1)));
+        // 10,000 of 20,000 go: the unproved end has the rest of its budget.
+        let slow = table_of(Some(30_000));
+        assert_eq!(run(&slow, 200), (100, 100));
+        let later = Duration::from_secs(10);
+        assert_eq!(verdict(&slow, later, 1, Side::Lower, 10_000), Verdict::To(leg(2)));
+        let later = Duration::from_secs(20);
+        assert_eq!(verdict(&slow, later, 1, Side::Lower, 10_000), Verdict::To(leg(2)));
     }
 
     #[test]
