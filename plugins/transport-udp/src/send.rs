@@ -15,7 +15,8 @@ pub(crate) struct Gso(AtomicUsize);
 ///
 /// Two refusals are answered here: a pin whose address or interface is gone is
 /// dropped, and a run that the kernel or the device cannot segment goes out
-/// datagram by datagram. If that helps, GSO stays off.
+/// datagram by datagram. If that helps, GSO is off until it is
+/// [tried again](Gso::retry).
 ///
 /// # Errors
 /// That of the first entry, if it failed for good; `WouldBlock` also for a full
@@ -74,7 +75,19 @@ impl Gso {
 
     fn turn_off(&self, error: &io::Error) {
         if self.0.swap(1, Ordering::Relaxed) > 1 {
-            tracing::info!(%error, "runs of datagrams are refused, sending them one by one");
+            tracing::info!(
+                %error,
+                "runs of datagrams are refused here, sending them one by one"
+            );
+        }
+    }
+
+    /// At most `segments` again, after another network or other sockets have come:
+    /// those may take what the ones before refused.
+    pub(crate) fn retry(&self, segments: usize) {
+        let segments = segments.max(1);
+        if self.0.swap(segments, Ordering::Relaxed) < segments {
+            tracing::info!(segments, "runs of datagrams are tried again");
         }
     }
 }

@@ -28,7 +28,8 @@ use crate::send::Gso;
 /// # What a run may come to
 ///
 /// With GSO off, or when it is longer than one message can be, a run goes out in
-/// parts; one that was stopped on the way counts as not taken.
+/// parts; one that was stopped on the way counts as not taken. GSO that is refused
+/// is off until the node moves or the sockets are made anew.
 ///
 /// # What a slot needs
 ///
@@ -70,7 +71,7 @@ impl Udp {
     fn with_first(first: io::Result<Bound>, lanes: usize, config: &Config) -> io::Result<Self> {
         let first = first?;
         let addr = first.addr()?;
-        let gso = Arc::new(Gso::new(if config.gso { first.gso_segments() } else { 1 }));
+        let gso = Arc::new(Gso::new(segments(config, &first)));
         let mut sockets = vec![first];
         if lanes > 1 {
             sockets[0].share(true)?;
@@ -101,12 +102,27 @@ impl Udp {
             .and_then(|fresh| {
                 self.lanes.iter().zip(fresh).try_for_each(|(it, new)| it.replace(new))
             });
+        if result.is_ok() {
+            self.retry_gso();
+        }
         if self.lanes.len() == 1 {
             // Back to a port of our own.
             self.lanes[0].bound()?.share(false)?;
         }
         result
     }
+
+    /// What one link has refused, the next may take.
+    fn retry_gso(&self) {
+        if let Some(Ok(bound)) = self.lanes.first().map(|lane| lane.bound()) {
+            self.gso.retry(segments(&self.config, &bound));
+        }
+    }
+}
+
+/// How many datagrams one message may carry through such a socket.
+fn segments(config: &Config, bound: &Bound) -> usize {
+    if config.gso { bound.gso_segments() } else { 1 }
 }
 
 #[async_trait]
@@ -135,6 +151,10 @@ impl Transport for Udp {
         self.exchange().map_err(|error| cannot_listen(self.addr, &error))
     }
 
+    fn moved(&self) {
+        self.retry_gso();
+    }
+
     async fn close(&self) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = true;
@@ -159,6 +179,40 @@ mod tests {
     use ntm_core::plugin::{RxSlot, TxPacket};
 
     use super::*;
+    use crate::message::Messages;
+    use crate::send;
+
+    #[test]
+    fn runs_that_were_refused_are_tried_again_with_new_sockets_and_after_a_move() {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        let udp = Udp::open(Config { bind, ..Config::default() }, 1).unwrap();
+        let at_first = udp.gso.segments();
+        if cfg!(target_os = "linux") {
+            assert!(at_first > 1, "this kernel has GSO");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let new_sockets = || runtime.block_on(udp.rebind()).unwrap();
+        let after: [&dyn Fn(); 2] = [&new_sockets, &|| udp.moved()];
+        for then in after {
+            let run = TxPacket::run(b"aaabbb", 3, udp.addr.into());
+            let bad_link = |mut messages: Messages<'_>| match messages.next().unwrap().segment {
+                Some(_) => Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())),
+                None => Ok(1),
+            };
+            assert_eq!(send::send(&[run], &udp.gso, bad_link).unwrap(), 1);
+            assert_eq!(udp.gso.segments(), 1);
+            then();
+            assert_eq!(udp.gso.segments(), at_first);
+        }
+    }
+
+    #[test]
+    fn one_who_wants_no_runs_gets_none_after_a_move_either() {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        let udp = Udp::open(Config { bind, gso: false, ..Config::default() }, 1).unwrap();
+        udp.moved();
+        assert_eq!(udp.gso.segments(), 1);
+    }
 
     #[test]
     fn an_exchange_that_fails_leaves_the_old_sockets_at_work() {
