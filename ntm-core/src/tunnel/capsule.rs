@@ -6,9 +6,11 @@
 //! | 28 | n | the inner IP packet, encrypted |
 //! | 28 + n | 16 | tag over header and packet |
 
+use std::sync::MutexGuard;
+
 use super::entry::{State, Tunnel};
-use super::keys::SendKey;
-use super::replay::Replay;
+use super::keys::{ReceiveKey, SendKey};
+use super::replay::{Replay, Window};
 use crate::crypto::TAG;
 use crate::packet::Flow;
 use crate::wire::{Envelope, HEADER, Header, Kind};
@@ -44,6 +46,15 @@ pub struct Opened<'a> {
     pub newest: bool,
 }
 
+/// Opens the capsules of a tunnel that arrived together: the replay window is taken
+/// at the first one that is genuine, and kept for the others.
+pub struct Opener<'t> {
+    tunnel: &'t Tunnel,
+    state: &'t State,
+    /// The key that was used last, with its window.
+    used: Option<(&'t ReceiveKey, MutexGuard<'t, Window<1024>>)>,
+}
+
 /// Appends the capsule of `packet` to `out`. The caller has reserved `counter`
 /// from `key`, which is `state`'s.
 pub fn seal(
@@ -77,6 +88,27 @@ pub(super) fn seal_with(
 }
 
 impl Tunnel {
+    /// Opens one capsule; see [`Opener::open`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open<'a>(
+        &self,
+        state: &State,
+        header: &Header,
+        capsule: &'a mut [u8],
+    ) -> Result<Opened<'a>, OpenError> {
+        Opener::new(self, state).open(header, capsule)
+    }
+}
+
+impl<'t> Opener<'t> {
+    /// For capsules of this tunnel. It is held no longer than a batch: capsules of
+    /// the same key that another worker has received wait for its end.
+    pub fn new(tunnel: &'t Tunnel, state: &'t State) -> Self {
+        Self { tunnel, state, used: None }
+    }
+
     /// Opens a capsule in place: the key, then the replay window, then the
     /// inner addresses. `header` has been read from `capsule`.
     ///
@@ -84,30 +116,37 @@ impl Tunnel {
     /// Why it is to be dropped; nothing has changed then, but that a genuine
     /// capsule with wrong inner addresses is not accepted again.
     pub fn open<'a>(
-        &self,
-        state: &State,
+        &mut self,
         header: &Header,
         capsule: &'a mut [u8],
     ) -> Result<Opened<'a>, OpenError> {
+        let Self { tunnel, state, .. } = *self;
         let slot = header.envelope.slot;
         let key = state.receive.iter().find(|key| key.slot() == slot).ok_or(OpenError::NoKey)?;
         // What the peer sends says that it is on the other side: our own
         // capsules, sent back to us, are not opened.
-        if header.envelope.side() == self.side {
+        if header.envelope.side() == tunnel.side {
             return Err(OpenError::Forged);
         }
         let (head, sealed) = capsule.split_at_mut_checked(HEADER).ok_or(OpenError::Forged)?;
         let packet = key.open(header.counter, head, sealed).ok_or(OpenError::Forged)?;
-        let newest = match key.accept(header.counter) {
+        let newest = match self.window(key).accept(header.counter) {
             Replay::Newest => true,
             Replay::Late => false,
             Replay::Refused => return Err(OpenError::Replayed),
         };
         let flow = Flow::of(packet).map_err(|_| OpenError::Address)?;
-        if !self.peer.contains(flow.source) || !self.own.contains(flow.destination) {
+        if !tunnel.peer.contains(flow.source) || !tunnel.own.contains(flow.destination) {
             return Err(OpenError::Address);
         }
         Ok(Opened { packet, flow, newest })
+    }
+
+    fn window(&mut self, key: &'t ReceiveKey) -> &mut Window<1024> {
+        // Two are never held at once.
+        let used = self.used.take().filter(|(used, _)| std::ptr::eq(*used, key));
+        let (_, window) = self.used.insert(used.unwrap_or_else(|| (key, key.window())));
+        window
     }
 }
 
@@ -208,6 +247,49 @@ mod tests {
         *forged.last_mut().unwrap() ^= 1;
         assert_eq!(open(&cn, &forged), Err(OpenError::Forged));
         assert!(open(&cn, &capsule).is_ok());
+    }
+
+    #[test]
+    fn the_window_is_taken_once_for_capsules_that_arrived_together() {
+        let [mn, _] = ends(Suite::ChaCha20Poly1305);
+        let mut table = Table::new(&mut Rng::from_seed([0; 32]));
+        let opened =
+            TableEvent::Open { path: PATH, side: Side::Higher, own: vips(2), peer: vips(1) };
+        table.apply(Time::ZERO, &opened);
+        let (direction, suite) = (Direction::Receive, Suite::ChaCha20Poly1305);
+        for (slot, key) in [(4, 9), (5, 1)] {
+            let key = Secret::new([key; 32]);
+            let install = TableEvent::Install { path: PATH, direction, slot, suite, key };
+            table.apply(Time::ZERO, &install);
+        }
+        let cn = table.get(&PATH).unwrap().clone();
+        let state = cn.state();
+        let taken = || {
+            let taken = state.receive.iter().filter(|key| key.is_window_taken());
+            taken.map(|key| key.slot()).collect::<Vec<_>>()
+        };
+        let mut capsules: Vec<_> = (0..3).map(|_| sealed(&mn, &packet(1, 2, b""))).collect();
+        let mut other = Vec::new();
+        let other_key = SendKey::new(suite, &Secret::new([9; 32]), 4);
+        seal(&mn, &mn.state(), &other_key, 0, &packet(1, 2, b""), &mut other);
+        capsules.push(other);
+        let mut forged = capsules[0].clone();
+        *forged.last_mut().unwrap() ^= 1;
+
+        let mut opener = Opener::new(&cn, &state);
+        let mut open = |capsule: &[u8]| {
+            let mut capsule = capsule.to_vec();
+            let header = Header::parse(&capsule).unwrap();
+            opener.open(&header, &mut capsule).map(|_| ())
+        };
+        assert_eq!((open(&forged), taken()), (Err(OpenError::Forged), vec![]));
+        assert_eq!((open(&capsules[0]), taken()), (Ok(()), vec![5]));
+        assert_eq!((open(&capsules[0]), taken()), (Err(OpenError::Replayed), vec![5]));
+        assert_eq!((open(&capsules[1]), taken()), (Ok(()), vec![5]));
+        assert_eq!((open(&capsules[3]), taken()), (Ok(()), vec![4]));
+        assert_eq!((open(&capsules[2]), taken()), (Ok(()), vec![5]));
+        drop(opener);
+        assert_eq!(taken(), Vec::<u8>::new());
     }
 
     #[test]

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::capsule::{CAPSULE_OVERHEAD, OpenError, seal_with};
-use super::entry::{State, Tunnel};
+use super::capsule::{CAPSULE_OVERHEAD, OpenError, Opener, seal_with};
+use super::entry::Tunnel;
 use super::hold::Hold;
 use super::strays::Strays;
 use super::table::TableReader;
@@ -382,10 +382,11 @@ impl Carrier {
         let mirror = endpoint.and_then(|endpoint| endpoint.mirror.as_ref());
         let mirror = mirror.filter(|mirror| mirror.leg.same_remote(leg));
         let (mut packets, mut bytes, mut seen) = (0, 0, None);
+        let mut opener = Opener::new(tunnel, &state);
         for capsule in capsules.chunks_mut(stride.max(1)) {
             let outer = capsule.len() as u64;
             let without_key = self.dropped.no_key;
-            let Some((packet, newest)) = self.open(tunnel, &state, outer_ecn, capsule) else {
+            let Some((packet, newest)) = self.open(&mut opener, outer_ecn, capsule) else {
                 if self.dropped.no_key > without_key {
                     self.notice = self.strays.answer(now, capsule).or(self.notice);
                 }
@@ -415,8 +416,7 @@ impl Carrier {
     /// half of its sender's epoch.
     fn open<'a>(
         &mut self,
-        tunnel: &Tunnel,
-        state: &State,
+        opener: &mut Opener<'_>,
         outer_ecn: u8,
         capsule: &'a mut [u8],
     ) -> Option<(&'a mut [u8], Option<u16>)> {
@@ -424,7 +424,7 @@ impl Carrier {
             self.dropped.forged += 1;
             return None;
         };
-        let opened = match tunnel.open(state, &header, capsule) {
+        let opened = match opener.open(&header, capsule) {
             Ok(opened) => opened,
             Err(error) => {
                 match error {

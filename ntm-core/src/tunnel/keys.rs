@@ -1,13 +1,13 @@
 use std::fmt;
 use std::sync::atomic::AtomicU64 as PlainU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(ntm_loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(ntm_loom))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::replay::{Replay, Window};
+use super::replay::Window;
 use crate::crypto::{DataKey, Secret, Suite, TAG};
 
 /// Failed openings after which a key is given up: 2^36, the limit at which an
@@ -96,8 +96,14 @@ impl ReceiveKey {
         opened
     }
 
-    pub(super) fn accept(&self, counter: u64) -> Replay {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner).accept(counter)
+    /// Which counters have been accepted, for this caller alone.
+    pub(super) fn window(&self) -> MutexGuard<'_, Window<1024>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_window_taken(&self) -> bool {
+        self.window.try_lock().is_err()
     }
 }
 

@@ -29,7 +29,7 @@ mod strays;
 mod table;
 
 pub use batch::{Batch, addressed};
-pub use capsule::{CAPSULE_OVERHEAD, OpenError, Opened, seal};
+pub use capsule::{CAPSULE_OVERHEAD, OpenError, Opened, Opener, seal};
 pub use carrier::{Carrier, Dropped, Dscp, Inbound, Outbound, Seen};
 pub(crate) use endpoint::AMPLIFICATION;
 pub use endpoint::{Endpoint, Meter, Pointing, Proof};
