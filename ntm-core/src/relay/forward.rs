@@ -170,8 +170,7 @@ impl Forwards {
 
     /// The same for datagrams of one kind, side and path that arrived together:
     /// `bytes` in all, `stride` bytes each but for the last. `tell` gets
-    /// what is to become of which bytes; of all of them at once unless they come up
-    /// against a limit.
+    /// what is to become of which bytes: in order, neighbours of one fate together.
     pub fn verdicts(
         &self,
         now: Time,
@@ -196,11 +195,20 @@ impl Forwards {
         }
         let Some(other) = other else { return tell(0..bytes, Verdict::Drop) };
         match forward.pass(now, other, bytes, bytes.div_ceil(stride.max(1))) {
-            Verdict::Drop | Verdict::Exhausted if stride < bytes => {
+            verdict @ (Verdict::Drop | Verdict::Exhausted) if stride < bytes => {
+                let mut alike = (0..0, verdict);
                 for start in (0..bytes).step_by(stride.max(1)) {
                     let end = bytes.min(start + stride);
-                    tell(start..end, forward.pass(now, other, end - start, 1));
+                    let verdict = forward.pass(now, other, end - start, 1);
+                    if verdict != alike.1 {
+                        let (done, before) = std::mem::replace(&mut alike, (start..start, verdict));
+                        if !done.is_empty() {
+                            tell(done, before);
+                        }
+                    }
+                    alike.0.end = end;
                 }
+                tell(alike.0, alike.1);
             }
             verdict @ (Verdict::To(_)
             | Verdict::NotRelayed
@@ -417,6 +425,29 @@ mod tests {
         assert_eq!(run(&table_of(higher, Limits { rate: 1000, ..free }), 45), (10, 35));
         assert_eq!(run(&table_of(higher, Limits { quota: 2050, ..free }), 45), (20, 25));
         assert_eq!(run(&table_of(end(2, Some(350)), free), 45), (3, 42));
+    }
+
+    #[test]
+    fn neighbours_of_one_fate_are_told_of_together() {
+        let told = |limits| {
+            let table = table(end(1, None), end(2, None), limits);
+            let envelope = Envelope::new(Kind::Capsule, Side::Lower, *PATH.as_bytes());
+            let mut told = Vec::new();
+            let forwards = table.reader().take();
+            forwards.verdicts(Time::ZERO, &leg(1), &envelope, 1050, 100, |bytes, verdict| {
+                told.push((bytes, verdict));
+            });
+            told
+        };
+        let gone = Verdict::To(leg(2));
+        assert_eq!(told(FREE), [(0..1050, gone)]);
+        let quota = |quota| told(Limits { quota, ..FREE });
+        assert_eq!(
+            quota(450),
+            [(0..400, gone), (400..1000, Verdict::Exhausted), (1000..1050, gone)]
+        );
+        assert_eq!(quota(99), [(0..1000, Verdict::Exhausted), (1000..1050, gone)]);
+        assert_eq!(quota(30), [(0..1050, Verdict::Exhausted)]);
     }
 
     #[test]
