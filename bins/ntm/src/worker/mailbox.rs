@@ -8,19 +8,20 @@ use ntm_core::Rng;
 use ntm_core::address::Leg;
 use ntm_core::id::{PathId, SessionId};
 use ntm_core::tunnel::{Dropped, KeyedHash, Seen};
+use ntm_core::wire::{Kind, LARGEST};
 use tokio::sync::Notify;
 
 use super::MOST_TRANSPORTS;
 
-/// Datagrams that name something known wait here,
+/// Datagrams that name something known wait here, of [`LARGEST`] bytes on average,
 const KNOWN: usize = 1024;
 /// those of strangers here: they cannot crowd out the others.
 const STRANGERS: usize = 256;
 /// Reports of workers.
 const NOTICES: usize = 256;
 
-/// What packet workers have for the control task. Bounded: what does not fit is
-/// dropped and counted, as on a network.
+/// What packet workers have for the control task. Bounded in entries and bytes: what
+/// does not fit is dropped and counted, as on a network.
 pub(crate) struct Mailbox {
     letters: Mutex<Letters>,
     sessions: RwLock<HashSet<[u8; 16], KeyedHash>>,
@@ -35,13 +36,20 @@ pub(crate) struct Mailbox {
 
 #[derive(Default)]
 struct Letters {
-    known: VecDeque<Post>,
-    strangers: VecDeque<Post>,
+    known: Posts,
+    strangers: Posts,
     missed: VecDeque<IpAddr>,
     seen: VecDeque<Seen>,
     exhausted: VecDeque<PathId>,
     broken: Option<Broken>,
     dropped: u64,
+}
+
+/// Datagrams that wait.
+#[derive(Default)]
+struct Posts {
+    waiting: Vec<Post>,
+    bytes: usize,
 }
 
 /// A datagram for the machines.
@@ -94,6 +102,19 @@ pub(crate) enum Broken {
     Worker,
 }
 
+impl Posts {
+    /// Adds one, unless there are so many or so much already.
+    fn push(&mut self, most: usize, post: Post) -> bool {
+        let bytes = self.bytes + post.datagram.len();
+        let fits = self.waiting.len() < most && bytes <= most * LARGEST;
+        if fits {
+            self.waiting.push(post);
+            self.bytes = bytes;
+        }
+        fits
+    }
+}
+
 /// All that lay in the mailbox.
 #[derive(Default)]
 pub(crate) struct Delivery {
@@ -135,16 +156,19 @@ impl Mailbox {
         }
     }
 
-    /// Leaves a datagram.
-    pub(super) fn post(&self, known: bool, leg: Leg, datagram: &[u8]) {
+    /// Leaves a datagram of this kind: whether it was taken. What is longer than its
+    /// kind ever is, is not.
+    pub(super) fn post(&self, kind: Kind, known: bool, leg: Leg, datagram: &[u8]) -> bool {
+        // A way is asked with challenges as large as capsules what it carries.
+        let may_be_large = known && kind == Kind::Control;
+        let fits = may_be_large || datagram.len() <= LARGEST;
+        let post = fits.then(|| Post { leg, datagram: datagram.to_vec() });
         let mut letters = self.letters();
-        let (queue, most) =
+        let (posts, most) =
             if known { (&mut letters.known, KNOWN) } else { (&mut letters.strangers, STRANGERS) };
-        if queue.len() == most {
-            letters.dropped += 1;
-        } else {
-            queue.push_back(Post { leg, datagram: datagram.to_vec() });
-        }
+        let is_taken = post.is_some_and(|post| posts.push(most, post));
+        letters.dropped += u64::from(!is_taken);
+        is_taken
     }
 
     fn note(&self, leave: impl FnOnce(&mut Letters)) {
@@ -168,10 +192,13 @@ impl Mailbox {
         });
     }
 
-    pub(super) fn exhausted(&self, path: PathId) {
+    /// The quotas of these paths are used up: once a batch.
+    pub(super) fn exhausted(&self, paths: impl Iterator<Item = PathId>) {
         self.note(|letters| {
-            if letters.exhausted.len() < NOTICES && !letters.exhausted.contains(&path) {
-                letters.exhausted.push_back(path);
+            for path in paths {
+                if letters.exhausted.len() < NOTICES && !letters.exhausted.contains(&path) {
+                    letters.exhausted.push_back(path);
+                }
             }
         });
     }
@@ -227,8 +254,8 @@ impl Mailbox {
     /// Takes everything, what is known first.
     pub(crate) fn take(&self) -> Delivery {
         let mut letters = self.letters();
-        let mut posts: Vec<_> = letters.known.drain(..).collect();
-        posts.extend(letters.strangers.drain(..));
+        let mut posts = std::mem::take(&mut letters.known).waiting;
+        posts.extend(std::mem::take(&mut letters.strangers).waiting);
         Delivery {
             posts,
             missed: letters.missed.drain(..).collect(),
@@ -253,14 +280,40 @@ mod tests {
     fn strangers_cannot_crowd_out_what_is_known() {
         let mailbox = Mailbox::new(1, &mut Rng::from_seed([0; 32]));
         for _ in 0..10 * STRANGERS {
-            mailbox.post(false, leg(), b"stranger");
+            mailbox.post(Kind::Signalling, false, leg(), b"stranger");
         }
-        mailbox.post(true, leg(), b"known");
+        assert!(mailbox.post(Kind::Signalling, true, leg(), b"known"));
         let posts = mailbox.take().posts;
         assert_eq!(posts.len(), STRANGERS + 1);
         assert_eq!(posts[0].datagram, b"known", "and it comes first");
         assert_eq!(mailbox.stats().control_drops, 9 * STRANGERS as u64);
         assert!(mailbox.take().posts.is_empty());
+    }
+
+    #[test]
+    fn what_is_longer_than_its_kind_is_not_kept() {
+        let mailbox = Mailbox::new(1, &mut Rng::from_seed([0; 32]));
+        for kind in [Kind::Signalling, Kind::Handshake1, Kind::Control] {
+            for known in [false, true] {
+                assert!(mailbox.post(kind, known, leg(), &[1; LARGEST]));
+                let larger_is_taken = mailbox.post(kind, known, leg(), &[2; LARGEST + 1]);
+                assert_eq!(larger_is_taken, known && kind == Kind::Control, "{kind:?}");
+            }
+        }
+        assert_eq!(mailbox.take().posts.len(), 7);
+        assert_eq!(mailbox.stats().control_drops, 5);
+    }
+
+    #[test]
+    fn large_challenges_take_no_more_memory_than_all_others_would() {
+        let mailbox = Mailbox::new(1, &mut Rng::from_seed([0; 32]));
+        let large = [0; 65_000];
+        let all = |_| mailbox.post(Kind::Control, true, leg(), &large);
+        let taken = (0..KNOWN).map(all).filter(|taken| *taken).count();
+        assert_eq!(taken, KNOWN * LARGEST / large.len());
+        assert_eq!(mailbox.stats().control_drops, (KNOWN - taken) as u64);
+        mailbox.take();
+        assert!(mailbox.post(Kind::Control, true, leg(), &large), "there is room again");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Received {
     metas: [Meta; SLOTS],
     /// What goes on to the other end of a pair, as it is.
     forwards: Vec<Forward>,
+    /// Whose quotas are used up, each once.
+    exhausted: Vec<PathId>,
 }
 
 /// What was received into a buffer.
@@ -49,7 +51,8 @@ struct Forward {
 impl Received {
     pub(super) fn new() -> Self {
         let bytes = std::array::from_fn(|_| vec![0; SLOT].into_boxed_slice());
-        Self { bytes, metas: [Meta::default(); SLOTS], forwards: Vec::with_capacity(SLOTS) }
+        let (forwards, exhausted) = (Vec::with_capacity(SLOTS), Vec::new());
+        Self { bytes, metas: [Meta::default(); SLOTS], forwards, exhausted }
     }
 
     /// Receives as much as there is room for.
@@ -121,6 +124,9 @@ impl Worker {
         if posted {
             self.mailbox.ring();
         }
+        if !self.received.exhausted.is_empty() {
+            self.mailbox.exhausted(self.received.exhausted.drain(..));
+        }
         self.forward();
         let interface = self.lanes.interface.as_deref();
         self.stats.interface_drops += self.inward.settle(interface, filled == SLOTS);
@@ -154,7 +160,12 @@ impl Worker {
                     self.received.forwards.push(Forward { slot, bytes, stride, to, ecn });
                 }
                 Verdict::Drop => {}
-                Verdict::Exhausted => self.mailbox.exhausted(PathId::from_bytes(envelope.id)),
+                Verdict::Exhausted => {
+                    let path = PathId::from_bytes(envelope.id);
+                    if !self.received.exhausted.contains(&path) {
+                        self.received.exhausted.push(path);
+                    }
+                }
                 Verdict::NotRelayed => is_ours = true,
             });
             if !is_ours {
@@ -199,8 +210,7 @@ impl Worker {
             Kind::Bind => forwards.knows(&PathId::from_bytes(envelope.id)),
             Kind::Handshake1 | Kind::Cookie => false,
         };
-        self.mailbox.post(known, *leg, data);
-        (taken, true)
+        (taken, self.mailbox.post(envelope.kind, known, *leg, data))
     }
 
     /// Tells who sent by this way that we know no session for it.
@@ -234,4 +244,127 @@ fn alike(data: &[u8], stride: usize) -> usize {
     let first = flow(data);
     let more = data.chunks(stride).skip(1).take_while(|datagram| flow(datagram) == first);
     more.fold(stride.min(data.len()), |bytes, datagram| bytes + datagram.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, PipeWriter, Write as _};
+    use std::net::SocketAddr;
+    use std::os::fd::{AsFd as _, BorrowedFd};
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::time::Duration;
+
+    use ntm_core::Rng;
+    use ntm_core::id::{Epoch, Side};
+    use ntm_core::relay::{BoundEnd, ForwardEvent, ForwardTable, Limits};
+    use ntm_core::tunnel::{Dscp, Table};
+    use ntm_core::wire::Header;
+
+    use super::super::{Lanes, Mailbox};
+    use super::*;
+
+    const PATH: [u8; 16] = [1; 16];
+    const LEN: usize = 100;
+
+    fn end(port: u16) -> SocketAddr {
+        ([203, 0, 113, 1], port).into()
+    }
+
+    fn capsule() -> Vec<u8> {
+        let envelope = Envelope::new(Kind::Capsule, Side::Lower, PATH);
+        let mut capsule = Header::new(envelope, Epoch::default(), 7).emit().to_vec();
+        capsule.resize(LEN, 0);
+        capsule
+    }
+
+    /// A transport's lane: capsules of the lower end come in, one run for each of
+    /// these marks, and what leaves is told.
+    struct Marked {
+        arriving: Mutex<Vec<u8>>,
+        leaving: mpsc::Sender<(SocketAddr, usize, u8)>,
+        reader: PipeReader,
+        _writer: PipeWriter,
+    }
+
+    impl Lane for Marked {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.reader.as_fd()
+        }
+
+        fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
+            for packet in packets {
+                let to = packet.remote.socket().unwrap();
+                let left = (to, packet.data().len(), packet.ecn);
+                self.leaving.send(left).map_err(io::Error::other)?;
+            }
+            Ok(packets.len())
+        }
+
+        fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+            let marks = self.arriving.lock().map(|mut it| std::mem::take(&mut *it));
+            let marks = marks.unwrap_or_default();
+            if marks.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            for (slot, mark) in slots.iter_mut().zip(&marks) {
+                let run = capsule().repeat(3);
+                slot.buffer()[..run.len()].copy_from_slice(&run);
+                slot.fill(run.len(), LEN as u16);
+                slot.remote = end(1).into();
+                slot.ecn = *mark;
+            }
+            Ok(marks.len())
+        }
+    }
+
+    /// A relay gets runs with these marks and forwards within a quota: so many that
+    /// leave it, and what it has to say.
+    fn relayed(
+        marks: &[u8],
+        quota: u64,
+        count: usize,
+    ) -> (Vec<(SocketAddr, usize, u8)>, Vec<PathId>) {
+        let mut rng = Rng::from_seed([0; 32]);
+        let (table, mut forwards) = (Table::new(&mut rng), ForwardTable::new(&mut rng));
+        let bound = |port| {
+            let leg = Leg::to(TransportId(0), end(port));
+            Some(BoundEnd { leg, budget: None, before: None })
+        };
+        let set = ForwardEvent::Set {
+            path: PathId::from_bytes(PATH),
+            lower: bound(1),
+            higher: bound(2),
+            limits: Limits { serial: 1, rate: 0, quota },
+        };
+        forwards.apply(Time::ZERO, &set);
+        let mailbox = Arc::new(Mailbox::new(1, &mut rng));
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"readable").unwrap();
+        let (leaving, left) = mpsc::channel();
+        let arriving = Mutex::new(marks.to_vec());
+        let lane: Arc<dyn Lane> = Arc::new(Marked { arriving, leaving, reader, _writer: writer });
+        let lanes = Lanes::new(0, None, &[vec![lane]]);
+        let (tunnels, forwarder) = (table.reader(), forwards.reader());
+        let worker =
+            Worker::start(0, lanes, tunnels, forwarder, Dscp::Clear, mailbox.clone(), rng).unwrap();
+        let next = |_| left.recv_timeout(Duration::from_secs(20)).unwrap();
+        let left = (0..count).map(next).collect();
+        drop(worker);
+        (left, mailbox.take().exhausted)
+    }
+
+    #[test]
+    fn a_relay_copies_congestion_marks() {
+        let marks = [0b00, 0b01, 0b10, 0b11, 0b10, 0b00];
+        let (left, exhausted) = relayed(&marks, 0, marks.len());
+        assert_eq!(left, marks.map(|mark| (end(2), 3 * LEN, mark)));
+        assert_eq!(exhausted, []);
+    }
+
+    #[test]
+    fn a_used_up_quota_is_told_of() {
+        let (left, exhausted) = relayed(&[0; 6], 5 * LEN as u64, 2);
+        assert_eq!(left, [(end(2), 3 * LEN, 0), (end(2), 2 * LEN, 0)]);
+        assert_eq!(exhausted, [PathId::from_bytes(PATH)]);
+    }
 }
