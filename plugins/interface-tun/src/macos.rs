@@ -1,5 +1,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use ntm_core::plugin::{Fault, InterfaceSettings, Offload, PluginError, RxSlot, TxPacket};
 use rustix::io::{Errno, Result, readv, writev};
@@ -7,6 +9,8 @@ use rustix::net::AddressFamily;
 use tun::AbstractDevice as _;
 
 use crate::SuperPackets;
+use crate::ifconfig::commands;
+use crate::settings::{Change, State};
 
 /// Before each packet stands its address family, 4 bytes in network order.
 const HEADER: usize = 4;
@@ -15,6 +19,7 @@ const HEADER: usize = 4;
 pub(crate) struct Device {
     name: String,
     index: u32,
+    given: Mutex<State>,
 }
 
 impl Device {
@@ -39,7 +44,7 @@ impl Device {
         let index = device.tun_index().map_err(|error| cannot_open(&error))?;
         device.set_nonblock().map_err(|error| cannot_open(&error.into()))?;
         let index = index.try_into().unwrap_or(0);
-        Ok((Self { name, index }, vec![Queue(into_fd(device))]))
+        Ok((Self { name, index, given: Mutex::default() }, vec![Queue(into_fd(device))]))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -54,15 +59,37 @@ impl Device {
         Offload::NONE
     }
 
-    /// A utun device needs a peer address and explicit routes, and `tun` knows
-    /// neither IPv6 addresses nor routes after the start.
+    /// Waits for programs of the system, some milliseconds for each change.
     pub(crate) fn configure(
         &self,
-        _settings: &InterfaceSettings,
+        settings: &InterfaceSettings,
     ) -> std::result::Result<(), PluginError> {
-        let message = format!("addresses and routes of {} cannot be set on this system", self.name);
-        let remedy = "use the interface plugin `netstack`, or run the node on Linux";
-        Err(PluginError::new(Fault::Unsupported, message, remedy))
+        let mut said = String::new();
+        let kernel = |change: &Change| {
+            self.change(change).map_err(|error| {
+                said = error;
+                Errno::IO
+            })
+        };
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.reach(State::of(settings), kernel).map_err(|failed| {
+            let message = format!("cannot {} {}: {said}", failed.what, self.name);
+            PluginError::new(Fault::System, message, "run it as root")
+        })
+    }
+
+    /// Makes one change, or says what is wrong with it.
+    fn change(&self, change: &Change) -> std::result::Result<(), String> {
+        for words in commands(&self.name, change) {
+            let Some((program, arguments)) = words.split_first() else { continue };
+            let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+            let output = output.map_err(|error| format!("{program}: {error}"))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(format!("`{}`: {}: {}", words.join(" "), output.status, said.trim()));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn is_settled(&self) -> bool {

@@ -4,7 +4,7 @@ use ntm_core::plugin::{Fault, PluginError};
 use rustix::io::Errno;
 
 use super::IPV6_MTU;
-use super::settings::Failed;
+use crate::settings::Failed;
 
 const GIVE_CAPABILITY: &str = "run it as root, or give the program CAP_NET_ADMIN \
     (in a container: `--cap-add NET_ADMIN`)";

@@ -10,7 +10,6 @@ mod receive;
 #[cfg(test)]
 mod samples;
 mod send;
-mod settings;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +22,8 @@ use self::netlink::Netlink;
 use self::offload::{Shared, negotiate};
 use self::open::Opened;
 pub(crate) use self::queue::Queue;
-use self::settings::{Failed, State, apply, changes};
 use crate::SuperPackets;
+use crate::settings::{Failed, State};
 
 /// The smallest MTU of an interface with IPv6 (RFC 8200, section 5).
 const IPV6_MTU: u16 = 1280;
@@ -104,13 +103,14 @@ impl Device {
         }
         let mut given = self.given();
         let wanted = State::of(settings);
-        let mut result = self.reach(&mut given.state, wanted.clone());
+        let kernel = |change: &_| self.netlink.change(self.index, change);
+        let mut result = given.state.reach(wanted.clone(), kernel);
         given.no_ipv6 = result.as_ref().err().and_then(Failed::ipv6_refusal);
         if let Some(errno) = given.no_ipv6
             && settings.vips.v4.is_some()
         {
             tracing::warn!("{}", ipv6_refused(&self.name, errno));
-            result = self.reach(&mut given.state, wanted.without_ipv6());
+            result = given.state.reach(wanted.without_ipv6(), kernel);
         }
         result.map_err(|failed| match failed.ipv6_refusal() {
             Some(errno) => ipv6_refused(&self.name, errno),
@@ -140,24 +140,6 @@ impl Device {
         let refusal = self.given().no_ipv6.map(|errno| ipv6_refused(&self.name, errno).message);
         let ipv6 = refusal.map(|it| ("ipv6".to_owned(), it));
         self.shared.facts().into_iter().chain(ipv6).collect()
-    }
-
-    /// Brings the interface from `state` to `wanted`, or leaves it as it was,
-    /// or, where even that fails, without settings.
-    fn reach(&self, state: &mut State, wanted: State) -> Result<(), Failed> {
-        let change = |it: &_| self.netlink.change(self.index, it);
-        let result = apply(&changes(state, &wanted), change);
-        match &result {
-            Ok(()) => *state = wanted,
-            Err(failed) if failed.undone => {}
-            Err(_) => {
-                for left in changes(state, &State::default()) {
-                    let _gone_already = self.netlink.change(self.index, &left);
-                }
-                *state = State::default();
-            }
-        }
-        result
     }
 
     fn given(&self) -> MutexGuard<'_, Given> {

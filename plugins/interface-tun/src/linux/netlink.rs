@@ -18,7 +18,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use ntm_core::address::Prefix;
 use rustix::io::{Errno, Result};
 
-use super::settings::{Change, Item};
+use crate::settings::{Change, Item};
 
 /// Requests to the kernel about interfaces of the network namespace in which
 /// this was opened.

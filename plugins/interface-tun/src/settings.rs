@@ -57,7 +57,29 @@ impl State {
         Self { mtu: Some(settings.mtu), items }
     }
 
+    /// Brings the interface from here to `wanted`, or leaves it as it was, or, where
+    /// even that fails, without settings.
+    pub(super) fn reach(
+        &mut self,
+        wanted: Self,
+        mut kernel: impl FnMut(&Change) -> Result<(), Errno>,
+    ) -> Result<(), Failed> {
+        let result = apply(&changes(self, &wanted), &mut kernel);
+        match &result {
+            Ok(()) => *self = wanted,
+            Err(failed) if failed.undone => {}
+            Err(_) => {
+                for left in changes(self, &Self::default()) {
+                    let _gone_already = kernel(&left);
+                }
+                *self = Self::default();
+            }
+        }
+        result
+    }
+
     /// Its addresses.
+    #[cfg(target_os = "linux")]
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.items.iter().filter_map(|item| match item {
             Item::Address(ip, _) => Some(*ip),
@@ -66,6 +88,7 @@ impl State {
     }
 
     /// The same without IPv6.
+    #[cfg(target_os = "linux")]
     pub(super) fn without_ipv6(mut self) -> Self {
         self.items.retain(|item| !item.is_ipv6());
         self
@@ -74,7 +97,7 @@ impl State {
 
 /// The way from one state to the other. What stays is not touched; what goes
 /// goes first, since an address may come back with another length.
-pub(super) fn changes(old: &State, new: &State) -> Vec<Change> {
+fn changes(old: &State, new: &State) -> Vec<Change> {
     let gone = |item: &&Item| !new.items.contains(item);
     let added = |item: &&Item| !old.items.contains(item);
     let takes = old.items.iter().filter(gone).copied().map(Change::Take);
@@ -84,7 +107,7 @@ pub(super) fn changes(old: &State, new: &State) -> Vec<Change> {
 }
 
 /// Makes all changes, or takes back those already made.
-pub(super) fn apply(
+fn apply(
     changes: &[Change],
     mut kernel: impl FnMut(&Change) -> Result<(), Errno>,
 ) -> Result<(), Failed> {
@@ -98,6 +121,7 @@ pub(super) fn apply(
     Ok(())
 }
 
+#[cfg(target_os = "linux")]
 impl Item {
     fn is_ipv6(&self) -> bool {
         match self {
@@ -117,6 +141,7 @@ impl Change {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Failed {
     /// The kernel's reason, if it wants no IPv6 on this interface at all:
     /// `EACCES` where it is switched off, the others where it is not built in.
@@ -240,6 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_taken_back_leaves_nothing() {
+        let old = State::of(&settings("198.18.0.5", "fd00:1::5", &["198.18.0.0/16"]));
+        let new = State::of(&settings("198.18.0.6", "fd00:1::5", &["198.18.0.0/16"]));
+        let (mut state, mut taken) = (old.clone(), Vec::new());
+        let stuck = |change: &Change| match change {
+            Change::Give(_) => Err(Errno::PERM),
+            other @ (Change::Link { .. } | Change::Take(_)) => {
+                taken.push(*other);
+                Ok(())
+            }
+        };
+        assert!(!state.reach(new, stuck).unwrap_err().undone);
+        assert_eq!(state, State::default());
+        for item in old.items {
+            assert!(taken.contains(&Change::Take(item)), "{taken:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn only_the_refusal_of_an_ipv6_address_is_one_of_ipv6() {
         let failed = |what, errno| Failed { what, errno, undone: true };
         let give = |text| Change::Give(address(text));
