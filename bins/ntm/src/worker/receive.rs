@@ -257,10 +257,10 @@ mod tests {
     use ntm_core::Rng;
     use ntm_core::id::{Epoch, Side};
     use ntm_core::relay::{BoundEnd, ForwardEvent, ForwardTable, Limits};
-    use ntm_core::tunnel::{Dscp, Table};
+    use ntm_core::tunnel::Table;
     use ntm_core::wire::Header;
 
-    use super::super::{Lanes, Mailbox};
+    use super::super::{Lanes, Mailbox, Manner};
     use super::*;
 
     const PATH: [u8; 16] = [1; 16];
@@ -346,7 +346,8 @@ mod tests {
         let lanes = Lanes::new(0, None, &[vec![lane]]);
         let (tunnels, forwarder) = (table.reader(), forwards.reader());
         let worker =
-            Worker::start(0, lanes, tunnels, forwarder, Dscp::Clear, mailbox.clone(), rng).unwrap();
+            Worker::start(0, lanes, tunnels, forwarder, Manner::default(), mailbox.clone(), rng)
+                .unwrap();
         let next = |_| left.recv_timeout(Duration::from_secs(20)).unwrap();
         let left = (0..count).map(next).collect();
         drop(worker);
