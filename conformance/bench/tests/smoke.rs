@@ -170,11 +170,12 @@ fn stages_are_measured_and_compared() {
         assert!(nanos.as_f64().unwrap() > 0.0, "{name}");
         assert!(measured["ratios"][name].as_f64().unwrap() > 0.0, "{name}");
     }
-    // What is measured is what the baseline has, or nobody notices when it gets slower.
+    // Nobody would notice when a stage without a baseline gets slower. A quick run has
+    // fewer stages than the baseline.
     let baseline: Value = serde_json::from_str(include_str!("../stages.json")).unwrap();
-    let names =
-        |of: &Value| -> Vec<String> { of["ratios"].as_object().unwrap().keys().cloned().collect() };
-    assert_eq!(names(&measured), names(&baseline));
+    for name in measured["ratios"].as_object().unwrap().keys() {
+        assert!(baseline["ratios"][name].is_number(), "{name} has no baseline");
+    }
     assert_eq!(measured["reference"], baseline["reference"]);
     for name in ["aes-seal-1400", "outbound-run", "inbound-run", "coalesce", "tunnels-run-1"] {
         assert!(told.contains(name), "{told}");
