@@ -31,7 +31,7 @@ const CROWDED: usize = 1 << 20;
 const TURN: usize = 512 << 10;
 const TURN_TIME: Duration = Duration::from_micros(500);
 /// How soon a packet that waits for a path is looked at again.
-const RELEASE_EVERY: Duration = Duration::from_millis(1);
+pub(super) const RELEASE_EVERY: Duration = Duration::from_millis(1);
 
 /// Reads until there is nothing more or no room. Where those that wait are many and
 /// large, the oldest of the fattest flow give way, so that others get in; else what
@@ -158,7 +158,8 @@ impl Worker {
             return;
         }
         let now = clock::now();
-        if woken || now.since(self.released) >= RELEASE_EVERY {
+        self.passed_over = !woken && now.since(self.released) < RELEASE_EVERY;
+        if !self.passed_over {
             self.released = now;
             let (batch, stats) = (&mut self.batch, &mut self.stats);
             let transports = &self.lanes.transports;

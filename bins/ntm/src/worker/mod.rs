@@ -32,6 +32,7 @@ use ntm_core::tunnel::{Batch, Carrier, Dscp, TableReader};
 use ntm_core::{Rng, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use applications::RELEASE_EVERY;
 use beat::{Beat, Pulse};
 use inward::Inward;
 use pool::Queue;
@@ -113,8 +114,9 @@ pub(crate) struct Worker {
     received: Received,
     /// What applications sent and is not sealed yet.
     queue: Queue,
-    /// When what waits for a path was looked at.
+    /// When what waits for a path was looked at, and whether it was not in this turn.
     released: Time,
+    passed_over: bool,
     /// Capsules on their way out.
     batch: Batch,
     /// Packets on their way to applications.
@@ -176,6 +178,7 @@ impl Worker {
             received: Received::new(),
             queue: Queue::new(applications::BUFFERS, &mut rng),
             released: Time::ZERO,
+            passed_over: false,
             batch: Batch::default(),
             stats: WorkerStats::default(),
         };
@@ -248,7 +251,8 @@ impl Worker {
         let timeout = if !self.queue.is_empty() || !self.inward.is_empty() {
             Some(Duration::ZERO)
         } else if self.carrier.is_holding() {
-            Some(HOLD_CHECK)
+            // A packet from the peer may have paid for what waits.
+            Some(if self.passed_over { RELEASE_EVERY } else { HOLD_CHECK })
         } else {
             None
         };
