@@ -24,7 +24,7 @@ pub(crate) enum Cable {
     /// All that a veth pair can: it hands super-packets on unsplit.
     Offload,
     /// Each packet by itself, as with a plain network card: no TSO, no GSO, no UDP
-    /// segmentation; GRO stays.
+    /// segmentation, no GRO.
     Plain,
 }
 
