@@ -15,8 +15,13 @@ use super::outgoing::send;
 use super::{Broken, SLOT, Worker};
 use crate::clock;
 
-/// Receives in one system call.
+/// Receives in one call of the lane.
 const SLOTS: usize = 16;
+/// Calls of the lane in a turn, as long as each fills all slots, and bytes after which
+/// the turn ends. Where each receive is a single datagram one call is a small part of
+/// what can be joined.
+const CALLS: usize = 8;
+const TURN: usize = 128 << 10;
 
 /// What a worker receives into, allocated once.
 pub(super) struct Received {
@@ -94,18 +99,38 @@ impl Forward {
 }
 
 impl Worker {
-    /// Takes what the network has.
+    /// Takes what the network has, for a turn.
     pub(super) fn receive(&mut self, transport: usize) {
         let lane = self.lanes.transports[transport].clone();
-        let filled = match self.received.fill(&*lane) {
-            Ok(filled) => filled,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => {
-                tracing::error!(%error, transport, "a transport is broken");
-                self.unread |= 1 << transport;
-                return self.mailbox.broken(Broken::Transport);
+        let mut bytes = 0;
+        let mut calls = 0;
+        let more = loop {
+            let filled = match self.received.fill(&*lane) {
+                Ok(filled) => filled,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(error) => {
+                    tracing::error!(%error, transport, "a transport is broken");
+                    self.unread |= 1 << transport;
+                    self.mailbox.broken(Broken::Transport);
+                    break false;
+                }
+            };
+            self.take(transport, filled);
+            calls += 1;
+            bytes += self.received.metas[..filled].iter().map(|it| it.len).sum::<usize>();
+            if filled < SLOTS {
+                break false;
+            }
+            if calls >= CALLS || bytes >= TURN {
+                break true;
             }
         };
+        let interface = self.lanes.interface.as_deref();
+        self.stats.interface_drops += self.inward.settle(interface, more);
+    }
+
+    /// Takes what lies in the first of the slots.
+    fn take(&mut self, transport: usize, filled: usize) {
         self.mailbox.hear(transport, filled);
         let now = clock::now();
         let forwards = self.forwarder.take();
@@ -128,8 +153,6 @@ impl Worker {
             self.mailbox.exhausted(self.received.exhausted.drain(..));
         }
         self.forward();
-        let interface = self.lanes.interface.as_deref();
-        self.stats.interface_drops += self.inward.settle(interface, filled == SLOTS);
     }
 
     /// Takes the first of the datagrams that lie there, and those behind it that
@@ -248,6 +271,7 @@ fn alike(data: &[u8], stride: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::io::{PipeReader, PipeWriter, Write as _};
     use std::net::SocketAddr;
     use std::os::fd::{AsFd as _, BorrowedFd};
@@ -255,9 +279,15 @@ mod tests {
     use std::time::Duration;
 
     use ntm_core::Rng;
+    use ntm_core::address::Vips;
+    use ntm_core::crypto::{Secret, Suite};
     use ntm_core::id::{Epoch, Side};
+    use ntm_core::packet::SuperPacket;
+    use ntm_core::plugin::Offload;
     use ntm_core::relay::{BoundEnd, ForwardEvent, ForwardTable, Limits};
-    use ntm_core::tunnel::Table;
+    use ntm_core::tunnel::{
+        CAPSULE_OVERHEAD, Carrier, Direction, Dscp, Outbound, Pointing, Proof, Table, TableEvent,
+    };
     use ntm_core::wire::Header;
 
     use super::super::{Lanes, Mailbox, Manner};
@@ -367,5 +397,128 @@ mod tests {
         let (left, exhausted) = relayed(&[0; 6], 5 * LEN as u64, 2);
         assert_eq!(left, [(end(2), 3 * LEN, 0), (end(2), 2 * LEN, 0)]);
         assert_eq!(exhausted, [PathId::from_bytes(PATH)]);
+    }
+
+    /// A transport's lane without GRO: each receive is a single datagram.
+    struct Singles {
+        arriving: Mutex<VecDeque<Vec<u8>>>,
+        reader: PipeReader,
+        _writer: PipeWriter,
+    }
+
+    impl Lane for Singles {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.reader.as_fd()
+        }
+
+        fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
+            Ok(packets.len())
+        }
+
+        fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+            let mut arriving =
+                self.arriving.lock().map_err(|error| io::Error::other(error.to_string()))?;
+            let most = slots.len().min(arriving.len());
+            for (slot, datagram) in slots.iter_mut().zip(arriving.drain(..most)) {
+                slot.buffer()[..datagram.len()].copy_from_slice(&datagram);
+                slot.fill(datagram.len(), 0);
+                slot.remote = end(1).into();
+            }
+            if most == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(most) }
+        }
+    }
+
+    /// An interface's lane: what applications get is told.
+    struct Told {
+        told: mpsc::Sender<Vec<u8>>,
+        reader: PipeReader,
+        _writer: PipeWriter,
+    }
+
+    impl Lane for Told {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.reader.as_fd()
+        }
+
+        fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
+            for packet in packets {
+                self.told.send(packet.data().to_vec()).map_err(io::Error::other)?;
+            }
+            Ok(packets.len())
+        }
+
+        fn try_recv(&self, _: &mut [RxSlot<'_>]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    /// The tunnel's table at this end; the lower one has 198.18.0.1, the higher .2.
+    fn tunnel(side: Side) -> Table {
+        let path = PathId::from_bytes(PATH);
+        let vips = |last| Vips { v4: Some([198, 18, 0, last].into()), v6: None };
+        let (own, peer, port) = match side {
+            Side::Lower => (vips(1), vips(2), 2),
+            Side::Higher => (vips(2), vips(1), 1),
+        };
+        let mut table = Table::new(&mut Rng::from_seed([0; 32]));
+        table.apply(Time::ZERO, &TableEvent::Open { path, side, own, peer });
+        for (direction, is_lower) in
+            [(Direction::Send, side == Side::Lower), (Direction::Receive, side == Side::Higher)]
+        {
+            let (suite, key) = (Suite::Aes256Gcm, Secret::new([u8::from(is_lower); 32]));
+            table.apply(Time::ZERO, &TableEvent::Install { path, direction, slot: 0, suite, key });
+        }
+        let leg = Leg::to(TransportId(0), end(port));
+        let to = Some(Pointing { leg, proof: Proof::Proved, fallback: None, limit: 1400 });
+        table.apply(Time::ZERO, &TableEvent::Point { path, to, epoch: Epoch(1) });
+        table
+    }
+
+    /// A TCP packet that has to be cut, from the lower end to the higher one.
+    fn bulk(len: usize) -> Vec<u8> {
+        let mut packet = vec![0x45, 0];
+        packet.extend_from_slice(&(len as u16).to_be_bytes());
+        packet.extend_from_slice(&[0, 0, 0x40, 0, 64, 6, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2]);
+        packet.resize(len, 7);
+        packet[32..34].copy_from_slice(&[0x50, 0x10]);
+        packet
+    }
+
+    #[test]
+    fn datagrams_that_come_one_by_one_are_joined_across_receives() {
+        const SEGMENT: usize = 200;
+        const COUNT: usize = 5 * SLOTS + 3;
+        let whole = bulk(40 + COUNT * SEGMENT);
+        let near = tunnel(Side::Lower);
+        let mut capsules = Vec::new();
+        let sent = Carrier::new(near.reader(), Dscp::Clear).outbound_run(
+            Time::ZERO,
+            &SuperPacket::parse(&whole, SEGMENT as u16).unwrap(),
+            &mut capsules,
+        );
+        assert!(matches!(sent, Outbound::To { .. }), "{sent:?}");
+        let stride = 40 + SEGMENT + CAPSULE_OVERHEAD;
+        let arriving = Mutex::new(capsules.chunks(stride).map(<[u8]>::to_vec).collect());
+
+        let mut rng = Rng::from_seed([0; 32]);
+        let (far, forwards) = (tunnel(Side::Higher), ForwardTable::new(&mut rng));
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"readable").unwrap();
+        let transport = Arc::new(Singles { arriving, reader, _writer: writer });
+        let (reader, writer) = io::pipe().unwrap();
+        let (told, hears) = mpsc::channel();
+        let lanes = Lanes {
+            interface: Some(Arc::new(Told { told, reader, _writer: writer })),
+            offload: Offload { tcp: true, udp: true },
+            transports: vec![transport],
+            borrowed: 0,
+        };
+        let mailbox = Arc::new(Mailbox::new(1, &mut rng));
+        let (tunnels, forwarder) = (far.reader(), forwards.reader());
+        let _worker =
+            Worker::start(0, lanes, tunnels, forwarder, Manner::default(), mailbox, rng).unwrap();
+        let first = hears.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(first.len(), whole.len(), "of {COUNT} segments {}", first.len() / SEGMENT);
+        assert!(first[40..] == whole[40..]);
     }
 }
