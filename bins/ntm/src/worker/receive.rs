@@ -118,7 +118,7 @@ impl Worker {
             self.take(transport, filled);
             calls += 1;
             bytes += self.received.metas[..filled].iter().map(|it| it.len).sum::<usize>();
-            if filled < SLOTS {
+            if filled < SLOTS || self.is_stopped() {
                 break false;
             }
             if calls >= CALLS || bytes >= TURN {
@@ -520,5 +520,51 @@ mod tests {
         let first = hears.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(first.len(), whole.len(), "of {COUNT} segments {}", first.len() / SEGMENT);
         assert!(first[40..] == whole[40..]);
+    }
+
+    /// A transport's lane that keeps its caller until told, and then is full.
+    struct Keeping {
+        called: mpsc::Sender<()>,
+        go: Mutex<mpsc::Receiver<()>>,
+        reader: PipeReader,
+        _writer: PipeWriter,
+    }
+
+    impl Lane for Keeping {
+        fn fd(&self) -> BorrowedFd<'_> {
+            self.reader.as_fd()
+        }
+
+        fn try_send(&self, packets: &[TxPacket<'_>]) -> io::Result<usize> {
+            Ok(packets.len())
+        }
+
+        fn try_recv(&self, slots: &mut [RxSlot<'_>]) -> io::Result<usize> {
+            self.called.send(()).map_err(io::Error::other)?;
+            let go = self.go.lock().map_err(|error| io::Error::other(error.to_string()))?;
+            go.recv().map_err(|_| io::ErrorKind::WouldBlock)?;
+            Ok(slots.len())
+        }
+    }
+
+    #[test]
+    fn a_worker_that_was_given_up_reads_no_more() {
+        let mut rng = Rng::from_seed([0; 32]);
+        let (table, forwards) = (Table::new(&mut rng), ForwardTable::new(&mut rng));
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"readable").unwrap();
+        let ((called, calls), (go, gone)) = (mpsc::channel(), mpsc::channel());
+        let lane = Keeping { called, go: Mutex::new(gone), reader, _writer: writer };
+        let lanes = Lanes::new(0, None, &[vec![Arc::new(lane)]]);
+        let mailbox = Arc::new(Mailbox::new(1, &mut rng));
+        let (tunnels, forwarder) = (table.reader(), forwards.reader());
+        let worker =
+            Worker::start(0, lanes, tunnels, forwarder, Manner::default(), mailbox, rng).unwrap();
+        let wide = Duration::from_secs(20);
+        calls.recv_timeout(wide).unwrap();
+        worker.abandon();
+        go.send(()).unwrap();
+        // The lane goes with the worker.
+        assert_eq!(calls.recv_timeout(wide), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }
